@@ -1,0 +1,13 @@
+# safetylock_target(NAME): what every target of this project gets, and nothing global.
+function(safetylock_target name)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+  if(SAFETYLOCK_WARNINGS_AS_ERRORS)
+    target_compile_options(${name} PRIVATE -Werror)
+  endif()
+  if(SAFETYLOCK_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=${SAFETYLOCK_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${name} PUBLIC -fsanitize=${SAFETYLOCK_SANITIZE})
+  endif()
+endfunction()

@@ -1,0 +1,57 @@
+// Strict JSON on top of nlohmann_json: what the library lets pass silently is refused here while scanning
+// (depth, node count, duplicate keys, BOM, trailing bytes), and numbers are read through checked getters.
+// Internal: nlohmann types never appear in a public header.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace safetylock {
+
+/// Keeps the order of keys as written, as Python's json does.
+using Json = nlohmann::ordered_json;
+
+struct JsonLimits {
+  size_t max_depth = 64;
+  size_t max_nodes = 20'000'000;  ///< values and keys together
+};
+
+/// Parses the whole of `text`. `file` only labels errors.
+/// Throws json.bom, json.syntax (line, column), json.depth, limit.nodes, json.duplicate_key, json.utf8.
+Json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
+
+/// Checked access to one JSON object; every failure names file and JSON pointer.
+class JsonObject {
+ public:
+  /// Throws cfg.type when `value` is not an object. `value` must outlive this. `pointer` is "" for the root.
+  JsonObject(const Json& value, std::string file, std::string pointer = "");
+
+  bool has(const std::string& key) const;  ///< present and not null
+  const Json& at(const std::string& key) const;  ///< throws cfg.missing
+
+  std::int64_t integer(const std::string& key, std::int64_t lo, std::int64_t hi) const;
+  std::int64_t integer_or(const std::string& key, std::int64_t fallback, std::int64_t lo, std::int64_t hi) const;
+  double number(const std::string& key) const;  ///< finite
+  double number_or(const std::string& key, double fallback) const;
+  bool boolean_or(const std::string& key, bool fallback) const;
+  std::string string(const std::string& key) const;
+  std::string string_or(const std::string& key, std::string fallback) const;
+  JsonObject object(const std::string& key) const;
+
+  const Json& value() const noexcept { return *value_; }
+  const std::string& file() const noexcept { return file_; }
+  std::string pointer_to(const std::string& key) const { return pointer_ + "/" + key; }
+
+ private:
+  const Json* value_;
+  std::string file_;
+  std::string pointer_;
+};
+
+/// "string", "number 3.9", "array of 4" ...: how a value is named in an error.
+std::string describe_json(const Json& value);
+
+}  // namespace safetylock
