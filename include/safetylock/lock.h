@@ -9,17 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "safetylock/head_id.h"
 #include "safetylock/model_config.h"
 #include "safetylock/strength.h"
 
 namespace safetylock {
-
-/// One attention head: 0-based layer and query head. Ordered by layer, then head.
-struct HeadId {
-  std::int64_t layer = 0;
-  std::int64_t head = 0;
-  auto operator<=>(const HeadId&) const = default;
-};
 
 /// What is added to one head's output, per unit of alpha: sigma * direction.
 struct HeadDirection {

@@ -1,0 +1,41 @@
+// Putting a SafetyLock on a model: step 6 of the method.
+#pragma once
+
+#include <optional>
+
+#include "safetylock/causal_lm.h"
+#include "safetylock/lock.h"
+
+namespace safetylock {
+
+struct ApplyOptions {
+  /// Nothing: the lock's default strength. 0: unlocked (the computation is skipped, not done with zeros).
+  /// Above the lock's alpha_max: Error arg.alpha.
+  std::optional<double> alpha;
+};
+
+/// A lock in force on a model. Undone when destroyed; afterwards the model's outputs are bit-equal to before.
+class [[nodiscard]] AppliedLock {
+ public:
+  AppliedLock(AppliedLock&&) noexcept = default;
+  AppliedLock& operator=(AppliedLock&&) noexcept = default;
+
+  const Interventions& interventions() const noexcept { return *interventions_; }
+  double seconds() const noexcept { return seconds_; }  ///< it took to apply
+  void remove() noexcept { handle_.remove(); }
+
+ private:
+  friend AppliedLock apply_lock(const CausalLM&, const SafetyLock&, const ApplyOptions&);
+  AppliedLock(HookHandle handle, std::shared_ptr<const Interventions> interventions, double seconds)
+      : handle_(std::move(handle)), interventions_(std::move(interventions)), seconds_(seconds) {}
+
+  HookHandle handle_;
+  std::shared_ptr<const Interventions> interventions_;
+  double seconds_ = 0;
+};
+
+/// One added vector a layer: W_o (of this, fine-tuned, model) times the lock's displacement, in double, rounded once to
+/// float32. Throws bind.model when architecture or dimensions differ, arg.alpha, lock.state when a lock is on already.
+AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options = {});
+
+}  // namespace safetylock
