@@ -1,0 +1,23 @@
+// The whole library.
+#pragma once
+
+#include "safetylock/apply.h"
+#include "safetylock/causal_lm.h"
+#include "safetylock/chat_template.h"
+#include "safetylock/derive.h"
+#include "safetylock/error.h"
+#include "safetylock/evaluate.h"
+#include "safetylock/generate.h"
+#include "safetylock/head_activations.h"
+#include "safetylock/head_id.h"
+#include "safetylock/hooks.h"
+#include "safetylock/interventions.h"
+#include "safetylock/lock.h"
+#include "safetylock/log.h"
+#include "safetylock/model_config.h"
+#include "safetylock/probes.h"
+#include "safetylock/progress.h"
+#include "safetylock/prompt_data.h"
+#include "safetylock/strength.h"
+#include "safetylock/tokenizer.h"
+#include "safetylock/version.h"
