@@ -33,16 +33,16 @@ LogLevel from_spdlog(spdlog::level::level_enum level) {
 
 class CallbackSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit CallbackSink(LogSink sink) : sink_(std::move(sink)) {}
+  explicit CallbackSink(LogSink callback) : callback_(std::move(callback)) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& msg) override {
-    sink_(from_spdlog(msg.level), std::string_view(msg.payload.data(), msg.payload.size()));
+    callback_(from_spdlog(msg.level), std::string_view(msg.payload.data(), msg.payload.size()));
   }
   void flush_() override {}
 
  private:
-  LogSink sink_;
+  LogSink callback_;
 };
 
 // The logger is replaced, never mutated, so a thread that is logging keeps the one it took.
