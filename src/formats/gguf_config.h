@@ -1,0 +1,15 @@
+// ModelConfig from the metadata of a GGUF file of architecture llama or qwen2.
+#pragma once
+
+#include <vector>
+
+#include "formats/gguf.h"
+#include "safetylock/model_config.h"
+
+namespace safetylock {
+
+/// Throws Error cfg.* naming key, value and rule. Biases, tied embeddings and the vocabulary are read off the
+/// tensor table.
+ModelConfig config_of(const GgufFile& file);
+
+}  // namespace safetylock
