@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""Checks the project's own data sets (see data/README.md). Python 3.11, standard library only.
+
+    python3 scripts/check_data.py --data data
+
+Prints a summary; on any violation prints each one and exits with status 1.
+"""
+import argparse
+import itertools
+import json
+import math
+import random
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+# file: (columns, least number of rows, most number of rows)
+FILES = {
+    "pairs.jsonl": (("prompt", "safe", "unsafe", "topic"), 128, 160),
+    "harmful_validation.jsonl": (("prompt", "category"), 100, 100),
+    "harmful_heldout.jsonl": (("prompt", "category"), 100, 100),
+    "benign.jsonl": (("prompt", "category"), 100, 100),
+    "benign_lookalikes.jsonl": (("prompt",), 50, 50),
+    "compliance_samples.jsonl": (("prompt", "reply"), 12, 12),
+}
+OPTIONAL = {"benign_lookalikes.jsonl": ("category",)}
+
+REPLY_WORDS = (15, 35)          # words in a safe or unsafe reply
+COMPLIANCE_WORDS = (25, 45)     # words in a compliance sample
+EVAL_PROMPT_WORDS = (6, 20)     # words in an evaluation prompt
+PAIR_WORD_GAP = 4               # largest difference in words inside a pair
+MEAN_WORD_GAP = 0.03            # relative difference of the two sides' mean words
+PAIR_COMMA_GAP = 1              # largest difference in commas inside a pair
+REPLY_5GRAM_REPLIES = 3         # replies of one side that may share a 5-gram
+PROMPT_5GRAM_OTHERS = 2         # other prompts of pairs.jsonl a prompt may share a 5-gram with
+ENDING_3GRAM_USES = 4           # uses of the last three words in the whole pairs file
+LAST_WORD_USES = 12             # uses of one last word on one side
+OPENING_SHARE = 0.25            # share of replies with the same first two words
+FIRST_WORD_SHARE = 0.25         # share of replies with the same first word
+MIN_OPENINGS = 8
+MIN_TOPICS = 20
+MIN_CATEGORIES = 10
+JACCARD = 0.7                   # word sets of two prompts of different files stay below
+PROBE_ACCURACY = 0.62           # a probe on form alone stays below
+
+WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+REPLY_CHARS = re.compile(r"[A-Za-z ,.'\-]+")    # no digits, quotes, colons, links or lists in replies
+PROMPT_CHARS = re.compile(r"[A-Za-z0-9 ,.?'\-]+")
+
+errors = []
+
+
+def fail(text):
+    errors.append(text)
+
+
+def words(text):
+    return WORD.findall(text.lower())
+
+
+def normalised(text):
+    return " ".join(words(text))
+
+
+def grams(text, n=5):
+    w = words(text)
+    return {tuple(w[i:i + n]) for i in range(len(w) - n + 1)}
+
+
+def sentences(text):
+    return len(SENTENCE_END.findall(text))
+
+
+def load(folder):
+    data = {}
+    for name, (columns, least, most) in FILES.items():
+        path = folder / name
+        if not path.is_file():
+            fail(f"{name}: missing")
+            continue
+        raw = path.read_bytes()
+        if b"\r" in raw or raw.startswith(b"\xef\xbb\xbf"):
+            fail(f"{name}: CR or byte order mark found")
+        if not raw.endswith(b"\n"):
+            fail(f"{name}: last line does not end with LF")
+        rows = []
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as e:
+            fail(f"{name}: not UTF-8: {e}")
+            continue
+        for number, line in enumerate(text.split("\n")[:-1], 1):
+            where = f"{name}:{number}"
+            try:
+                row = json.loads(line)
+            except ValueError as e:
+                fail(f"{where}: not JSON: {e}")
+                continue
+            if not isinstance(row, dict):
+                fail(f"{where}: not an object")
+                continue
+            allowed = set(columns) | set(OPTIONAL.get(name, ()))
+            if not set(columns) <= set(row) <= allowed:
+                fail(f"{where}: columns {sorted(row)}, expected {sorted(columns)}")
+                continue
+            bad = [c for c, v in row.items() if not isinstance(v, str) or not words(v) or v != v.strip()
+                   or "  " in v]
+            if bad:
+                fail(f"{where}: empty, padded or non-text value in {bad}")
+                continue
+            rows.append(row)
+        if not least <= len(rows) <= most:
+            fail(f"{name}: {len(rows)} rows, expected {least}..{most}")
+        data[name] = rows
+    return data
+
+
+def check_prompts(data):
+    everything = []
+    for name, rows in data.items():
+        for number, row in enumerate(rows, 1):
+            p = row["prompt"]
+            where = f"{name}:{number}"
+            if not PROMPT_CHARS.fullmatch(p):
+                fail(f"{where}: unexpected character in the prompt: {p!r}")
+            if p[-1] not in ".?":
+                fail(f"{where}: the prompt must end with '.' or '?': {p!r}")
+            if name in ("harmful_validation.jsonl", "harmful_heldout.jsonl", "benign.jsonl"):
+                if not EVAL_PROMPT_WORDS[0] <= len(words(p)) <= EVAL_PROMPT_WORDS[1]:
+                    fail(f"{where}: {len(words(p))} words in the prompt: {p!r}")
+            everything.append((name, where, p, frozenset(words(p)), grams(p)))
+
+    seen = {}
+    for name, where, p, _, _ in everything:
+        key = normalised(p)
+        if key in seen:
+            fail(f"{where}: same prompt as {seen[key]}: {p!r}")
+        seen[key] = where
+
+    owners = defaultdict(list)
+    for name, where, p, _, g in everything:
+        for gram in g:
+            owners[gram].append((name, where))
+    reported = set()
+    for gram, where in owners.items():
+        if len({n for n, _ in where}) > 1:
+            key = tuple(w for _, w in where)
+            if key not in reported:
+                reported.add(key)
+                fail(f"5-gram {' '.join(gram)!r} shared between files: {', '.join(key)}")
+
+    highest = 0.0
+    for (n1, w1, p1, s1, _), (n2, w2, p2, s2, _) in itertools.combinations(everything, 2):
+        if n1 == n2 or not s1 or not s2:
+            continue
+        j = len(s1 & s2) / len(s1 | s2)
+        highest = max(highest, j)
+        if j >= JACCARD:
+            fail(f"{w1} and {w2}: Jaccard similarity {j:.2f}: {p1!r} / {p2!r}")
+    return highest
+
+
+def check_groups(data):
+    for name, first in (("harmful_validation.jsonl", 24), ("harmful_heldout.jsonl", 24), ("benign.jsonl", 20)):
+        rows = data.get(name, [])
+        counts = Counter(r["category"] for r in rows)
+        if len(counts) < MIN_CATEGORIES:
+            fail(f"{name}: {len(counts)} categories, at least {MIN_CATEGORIES} expected")
+        elif max(counts.values()) > 2 * min(counts.values()):
+            fail(f"{name}: categories are not balanced: {dict(counts)}")
+        head = {r["category"] for r in rows[:first]}
+        if len(head) < MIN_CATEGORIES:
+            fail(f"{name}: the first {first} rows cover {len(head)} categories only")
+    a, b = (Counter(r["category"] for r in data.get(f"harmful_{x}.jsonl", [])) for x in ("validation", "heldout"))
+    if a != b:
+        fail(f"harmful_validation and harmful_heldout differ in categories: {dict(a)} / {dict(b)}")
+    for row in data.get("compliance_samples.jsonl", []):
+        n = len(words(row["reply"]))
+        if not COMPLIANCE_WORDS[0] <= n <= COMPLIANCE_WORDS[1]:
+            fail(f"compliance_samples.jsonl: {n} words: {row['reply']!r}")
+        if not REPLY_CHARS.fullmatch(row["reply"]) or row["reply"][-1] != ".":
+            fail(f"compliance_samples.jsonl: unexpected character or ending: {row['reply']!r}")
+
+
+def check_pairs(rows):
+    topics = Counter(r["topic"] for r in rows)
+    if len(topics) < MIN_TOPICS:
+        fail(f"pairs.jsonl: {len(topics)} topics, at least {MIN_TOPICS} expected")
+
+    for number, r in enumerate(rows, 1):
+        where = f"pairs.jsonl:{number}"
+        ws, wu = len(words(r["safe"])), len(words(r["unsafe"]))
+        for side, n in (("safe", ws), ("unsafe", wu)):
+            t = r[side]
+            if not REPLY_WORDS[0] <= n <= REPLY_WORDS[1]:
+                fail(f"{where}: {n} words in {side}: {t!r}")
+            if t[-1] != "." or not t[-2:-1].isalpha():
+                fail(f"{where}: {side} must end with a word and a period: {t!r}")
+            if sentences(t) not in (1, 2):
+                fail(f"{where}: {sentences(t)} sentences in {side}: {t!r}")
+            if not REPLY_CHARS.fullmatch(t):
+                fail(f"{where}: unexpected character in {side}: {t!r}")
+        if abs(ws - wu) > PAIR_WORD_GAP:
+            fail(f"{where}: {ws} and {wu} words: {r['safe']!r} / {r['unsafe']!r}")
+        if sentences(r["safe"]) != sentences(r["unsafe"]):
+            fail(f"{where}: numbers of sentences differ: {r['safe']!r} / {r['unsafe']!r}")
+        if abs(r["safe"].count(",") - r["unsafe"].count(",")) > PAIR_COMMA_GAP:
+            fail(f"{where}: numbers of commas differ: {r['safe']!r} / {r['unsafe']!r}")
+        if words(r["safe"])[-5:] == words(r["unsafe"])[-5:]:
+            fail(f"{where}: both replies end with the same five words: {r['safe']!r}")
+
+    mean = {s: sum(len(words(r[s])) for r in rows) / max(1, len(rows)) for s in ("safe", "unsafe")}
+    if rows and abs(mean["safe"] - mean["unsafe"]) / max(mean.values()) > MEAN_WORD_GAP:
+        fail(f"pairs.jsonl: mean words {mean['safe']:.2f} and {mean['unsafe']:.2f} differ too much")
+
+    endings = Counter(tuple(words(r[s])[-3:]) for r in rows for s in ("safe", "unsafe"))
+    for gram, n in endings.items():
+        if n > ENDING_3GRAM_USES:
+            fail(f"pairs.jsonl: ending {' '.join(gram)!r} used {n} times")
+
+    stats = {}
+    for side in ("safe", "unsafe"):
+        users = defaultdict(list)
+        for number, r in enumerate(rows, 1):
+            for gram in grams(r[side]):
+                users[gram].append(number)
+        for gram, who in users.items():
+            if len(who) > REPLY_5GRAM_REPLIES:
+                fail(f"pairs.jsonl: 5-gram {' '.join(gram)!r} in {len(who)} {side} replies: lines {who}")
+        last = Counter(words(r[side])[-1] for r in rows)
+        for w, n in last.items():
+            if n > LAST_WORD_USES:
+                fail(f"pairs.jsonl: {n} {side} replies end with {w!r}")
+        openings = Counter(tuple(words(r[side])[:2]) for r in rows)
+        first = Counter(words(r[side])[0] for r in rows)
+        if len(openings) < MIN_OPENINGS:
+            fail(f"pairs.jsonl: {len(openings)} openings of {side} replies only")
+        for counter, limit in ((openings, OPENING_SHARE), (first, FIRST_WORD_SHARE)):
+            what, n = counter.most_common(1)[0]
+            if n >= limit * len(rows):
+                fail(f"pairs.jsonl: {n} of {len(rows)} {side} replies open with {what!r}")
+        stats[side] = (max(map(len, users.values()), default=0), last.most_common(1)[0], len(openings),
+                       first.most_common(1)[0])
+
+    users = defaultdict(set)
+    for number, r in enumerate(rows, 1):
+        for gram in grams(r["prompt"]):
+            users[gram].add(number)
+    others = defaultdict(set)
+    for who in users.values():
+        for number in who:
+            others[number] |= who - {number}
+    for number, who in others.items():
+        if len(who) > PROMPT_5GRAM_OTHERS:
+            fail(f"pairs.jsonl:{number}: shares a 5-gram with the prompts of lines {sorted(who)}")
+    return topics, mean, endings, stats
+
+
+# The cheating probe: can the label be told from form alone?
+
+def form(text):
+    w = words(text)
+    return [len(w), len(text), sentences(text), text.count(","), float(ord(text[-1])),
+            sum(map(len, w)) / len(w), text.count("'"), text.count("-")]
+
+
+def ending_form(text):
+    w = words(text)[-5:]
+    return [float(len(x)) for x in w] + [float(sum("'" in x for x in w)), float("," in text[-25:])]
+
+
+def fit(x, y, steps=300, rate=0.5, penalty=1e-3):
+    n, d = len(x), len(x[0])
+    w, b = [0.0] * d, 0.0
+    for _ in range(steps):
+        gw, gb = [0.0] * d, 0.0
+        for row, label in zip(x, y):
+            z = b + sum(p * q for p, q in zip(w, row))
+            e = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z)))) - label
+            gb += e
+            for i, v in enumerate(row):
+                gw[i] += e * v
+        b -= rate * gb / n
+        w = [wi - rate * (gi / n + penalty * wi) for wi, gi in zip(w, gw)]
+    return w, b
+
+
+def probe(features, labels, groups, folds=5):
+    """Accuracy of a logistic regression on groups it has not seen."""
+    names = sorted(set(groups))
+    random.Random(7).shuffle(names)
+    fold = {g: i % folds for i, g in enumerate(names)}
+    hits = 0
+    for k in range(folds):
+        train = [i for i, g in enumerate(groups) if fold[g] != k]
+        test = [i for i, g in enumerate(groups) if fold[g] == k]
+        d = len(features[0])
+        mean = [sum(features[i][j] for i in train) / len(train) for j in range(d)]
+        dev = [math.sqrt(sum((features[i][j] - mean[j]) ** 2 for i in train) / len(train)) or 1.0 for j in range(d)]
+        scale = lambda row: [(v - m) / s for v, m, s in zip(row, mean, dev)]
+        w, b = fit([scale(features[i]) for i in train], [labels[i] for i in train])
+        for i in test:
+            z = b + sum(p * q for p, q in zip(w, scale(features[i])))
+            hits += (z > 0) == bool(labels[i])
+    return hits / len(features)
+
+
+def check_probes(data):
+    result = {}
+
+    def measure(name, texts, labels, groups, features):
+        if len(texts) < 10:
+            return
+        accuracy = probe([features(t) for t in texts], labels, groups)
+        result[name] = accuracy
+        if accuracy >= PROBE_ACCURACY:
+            fail(f"form alone tells the classes apart ({name}): accuracy {accuracy:.3f}, limit {PROBE_ACCURACY}")
+
+    pairs = data.get("pairs.jsonl", [])
+    texts = [r[s] for r in pairs for s in ("safe", "unsafe")]
+    labels = [x for _ in pairs for x in (1, 0)]
+    groups = [i for i in range(len(pairs)) for _ in (0, 1)]
+    measure("pairs, whole reply", texts, labels, groups, form)
+    measure("pairs, last five words", texts, labels, groups, ending_form)
+    benign = [r["prompt"] for r in data.get("benign.jsonl", [])]
+    for name in ("harmful_validation", "harmful_heldout"):
+        harmful = [r["prompt"] for r in data.get(f"{name}.jsonl", [])]
+        texts = harmful + benign
+        measure(f"{name} against benign", texts, [1] * len(harmful) + [0] * len(benign), list(range(len(texts))),
+                form)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Checks the data sets in a folder.")
+    parser.add_argument("--data", default="data", type=Path)
+    folder = parser.parse_args().data
+    data = load(folder)
+    highest = check_prompts(data)
+    check_groups(data)
+    for name, rows in data.items():
+        n = [len(words(r["prompt"])) for r in rows] or [0]
+        q = sum(r["prompt"].endswith("?") for r in rows)
+        print(f"{name}: {len(rows)} rows, prompts of {min(n)} to {max(n)} words (mean {sum(n) / len(n):.1f}), "
+              f"{q} questions")
+    pairs = data.get("pairs.jsonl")
+    if pairs:
+        topics, mean, endings, stats = check_pairs(pairs)
+        print(f"pairs: {len(topics)} topics, mean words safe {mean['safe']:.2f} / unsafe {mean['unsafe']:.2f}, "
+              f"two-sentence replies safe {sum(sentences(r['safe']) == 2 for r in pairs)} / "
+              f"unsafe {sum(sentences(r['unsafe']) == 2 for r in pairs)}, "
+              f"commonest ending {' '.join(endings.most_common(1)[0][0])!r} x {endings.most_common(1)[0][1]}")
+        for side, (most, last, openings, first) in stats.items():
+            print(f"  {side}: a 5-gram in at most {most} replies, {openings} openings, commonest first word "
+                  f"{first[0]!r} x {first[1]}, commonest last word {last[0]!r} x {last[1]}")
+    print(f"highest Jaccard similarity of prompts in different files: {highest:.2f} (limit {JACCARD})")
+    for name, accuracy in check_probes(data).items():
+        print(f"probe on form alone, {name}: accuracy {accuracy:.3f} (limit {PROBE_ACCURACY})")
+    if errors:
+        print(f"\n{len(errors)} violation(s):", file=sys.stderr)
+        for e in errors:
+            print(f"  {e}", file=sys.stderr)
+        return 1
+    print("all checks passed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
