@@ -34,8 +34,9 @@ class [[nodiscard]] AppliedLock {
   double seconds_ = 0;
 };
 
-/// One added vector a layer: W_o (of this, fine-tuned, model) times the lock's displacement, in double, rounded once to
-/// float32. Throws bind.model when architecture or dimensions differ, arg.alpha, lock.state when a lock is on already.
+/// One added vector a layer: W_o (of this, fine-tuned, model) times the lock's displacement, in double,
+/// rounded once to float32. Throws bind.model when architecture or dimensions differ, arg.alpha, lock.state
+/// when a lock is on already.
 AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options = {});
 
 }  // namespace safetylock

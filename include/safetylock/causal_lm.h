@@ -1,15 +1,16 @@
 // A decoder-only transformer with its tokenizer and chat template.
 //
-// Thread rule: weights are immutable after loading; every const member may be called from any number of threads at once.
+// Thread rule: weights are immutable after loading; every const member may be called from any number of
+// threads at once.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "safetylock/chat_template.h"
 #include "safetylock/hooks.h"
@@ -22,7 +23,8 @@ namespace safetylock {
 
 struct LoadOptions {
   std::string device = "auto";  ///< auto (CUDA when there is one), cpu, cuda, cuda:N
-  /// auto, float32, bfloat16, float16. auto: bfloat16 on CUDA and on CPUs with native bfloat16 arithmetic, else float32.
+  /// auto, float32, bfloat16, float16. auto: bfloat16 on CUDA and on CPUs with native bfloat16 arithmetic,
+  /// else float32.
   std::string dtype = "auto";
   std::string adapter;  ///< folder of a PEFT LoRA adapter to merge into the weights; empty: none
   ProgressCallback on_progress;
@@ -32,9 +34,9 @@ enum class LogitsOf { last_token, all_tokens };
 
 class CausalLM {
  public:
-  /// Loads a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json). Peak memory stays under 1.3
-  /// times the weights in the chosen dtype. Throws Error io.*, gguf.*, st.*, cfg.*, model.*, bpe.*, template.*, lora.*,
-  /// arg.device, arg.dtype, resource.memory, num.nonfinite.
+  /// Loads a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json). Peak memory stays
+  /// under 1.3 times the weights in the chosen dtype. Throws Error io.*, gguf.*, st.*, cfg.*, model.*, bpe.*,
+  /// template.*, lora.*, arg.device, arg.dtype, resource.memory, num.nonfinite.
   static CausalLM from_pretrained(const std::string& path, const LoadOptions& options = {});
 
   ~CausalLM();
@@ -54,9 +56,10 @@ class CausalLM {
   /// W_o of a layer, [E, H*D], in the model's dtype on its device; an adapter is merged in.
   at::Tensor o_proj_weight(std::int64_t layer) const;
 
-  /// Logits in float32 on the model's device: [B, V] for the last token of each of the B sequences, or [N, V] for all N
-  /// tokens laid end to end. Sequences may have unequal lengths; there is no padding. `interventions` replaces the default
-  /// ones that an AppliedLock set. Throws arg.range (empty sequence, id outside V, longer than the context).
+  /// Logits in float32 on the model's device: [B, V] for the last token of each of the B sequences, or [N, V]
+  /// for all N tokens laid end to end. Sequences may have unequal lengths; there is no padding.
+  /// `interventions` replaces the default ones that an AppliedLock set. Throws arg.range (empty sequence, id
+  /// outside V, longer than the context).
   at::Tensor logits(const std::vector<std::vector<TokenId>>& sequences, LogitsOf which,
                     const Interventions* interventions = nullptr) const;
 

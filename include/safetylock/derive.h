@@ -14,8 +14,8 @@ namespace safetylock {
 std::vector<HeadScore> rank_heads(const HeadActivations& activations, const RankOptions& options = {});
 
 struct DeriveOptions {
-  std::int64_t num_heads = 24;   ///< K; 1 <= K <= L*H
-  double default_alpha = 6.0;    ///< stored in the lock
+  std::int64_t num_heads = 24;       ///< K; 1 <= K <= L*H
+  double default_alpha = 6.0;        ///< stored in the lock
   std::string protocol = "grouped";  ///< how `ranking` was made; stored in the lock
   std::uint64_t seed = 0;            ///< as above
 };

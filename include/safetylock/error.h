@@ -34,7 +34,8 @@ class Error : public std::runtime_error {
 };
 
 /// The process exit code a command-line tool should end with for this error: 1 run time (memory, output),
-/// 2 usage, 3 bad input file, 4 refused (the lock does not belong to the model), 5 check failed, 130 interrupted.
+/// 2 usage, 3 bad input file, 4 refused (the lock does not belong to the model), 5 check failed, 130
+/// interrupted.
 int exit_code(const Error& error) noexcept;
 
 /// Printable form of untrusted text: control characters, quotes, bidi marks and invalid UTF-8 become \xNN or

@@ -14,13 +14,13 @@
 namespace safetylock {
 
 struct GenerateOptions {
-  std::int64_t max_new_tokens = 128;  ///< > 0
-  std::int64_t batch_size = 16;       ///< requests decoded together; > 0
-  std::string system;                 ///< system prompt; empty: the template's own default
-  bool trust_special_tokens = false;  ///< let control tokens spelled in the prompt be control tokens
-  std::int64_t logprobs = 0;          ///< 0..20: how many of the likeliest tokens to report a step
+  std::int64_t max_new_tokens = 128;    ///< > 0
+  std::int64_t batch_size = 16;         ///< requests decoded together; > 0
+  std::string system;                   ///< system prompt; empty: the template's own default
+  bool trust_special_tokens = false;    ///< let control tokens spelled in the prompt be control tokens
+  std::int64_t logprobs = 0;            ///< 0..20: how many of the likeliest tokens to report a step
   std::vector<TokenId> stop_token_ids;  ///< besides the model's own
-  ProgressCallback on_progress;       ///< unit "prompts"
+  ProgressCallback on_progress;         ///< unit "prompts"
 };
 
 /// One request of a batch: a chat, and optionally a strength of its own.
@@ -40,11 +40,12 @@ struct Generation {
   std::vector<TokenId> token_ids;  ///< the reply, without the stop token
   std::string text;                ///< the reply
   std::string finish_reason;       ///< "stop" (a stop token) or "length"
-  std::vector<std::vector<TokenLogprob>> logprobs;  ///< [steps][logprobs], likeliest first; steps include the stop token's
+  std::vector<std::vector<TokenLogprob>>
+      logprobs;  ///< [steps][logprobs], likeliest first; steps include the stop token's
 };
 
-/// Answers one user prompt. Throws arg.prompt (empty, invalid UTF-8, too long with byte or token counts), arg.range,
-/// num.nonfinite (layer or step), run.interrupted.
+/// Answers one user prompt. Throws arg.prompt (empty, invalid UTF-8, too long with byte or token counts),
+/// arg.range, num.nonfinite (layer or step), run.interrupted.
 Generation generate(const CausalLM& model, const std::string& prompt, const GenerateOptions& options = {});
 
 /// Answers every request; results in the order of the requests, independent of batch_size within rounding.

@@ -1,12 +1,12 @@
 // Head outputs on safe and unsafe replies: step 1 of the method.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "safetylock/causal_lm.h"
 #include "safetylock/lock.h"
@@ -15,10 +15,11 @@
 namespace safetylock {
 
 struct CollectOptions {
-  std::int64_t tokens_per_reply = 5;  ///< r: the last r tokens of each reply; a shorter reply gives all it has
-  std::string system;                 ///< system prompt; empty: the template's own default
+  std::int64_t tokens_per_reply =
+      5;               ///< r: the last r tokens of each reply; a shorter reply gives all it has
+  std::string system;  ///< system prompt; empty: the template's own default
   bool trust_special_tokens = false;
-  ProgressCallback on_progress;       ///< unit "layers"
+  ProgressCallback on_progress;  ///< unit "layers"
 };
 
 /// Which row is what. Rows are ordered by pair, safe before unsafe, then by token.
@@ -37,11 +38,12 @@ struct HeadActivations {
   std::int64_t tokens = 0;  ///< tokens computed, shared prefixes once
 };
 
-/// Calls `visit(layer, values [N, H, D] in the model's dtype on its device)` for each layer in turn, having run all
-/// pairs through that layer: weights are touched once, prefixes shared by sequences are computed once, there is no
-/// padding, no logits, and nothing after the last layer's attention.
-/// Throws data.empty, data.too_short (a reply without tokens), data.too_long, num.nonfinite (layer).
-ActivationRows for_each_layer(const CausalLM& model, const std::vector<PromptPair>& pairs, const CollectOptions& options,
+/// Calls `visit(layer, values [N, H, D] in the model's dtype on its device)` for each layer in turn, having
+/// run all pairs through that layer: weights are touched once, prefixes shared by sequences are computed
+/// once, there is no padding, no logits, and nothing after the last layer's attention. Throws data.empty,
+/// data.too_short (a reply without tokens), data.too_long, num.nonfinite (layer).
+ActivationRows for_each_layer(const CausalLM& model, const std::vector<PromptPair>& pairs,
+                              const CollectOptions& options,
                               const std::function<void(std::int64_t layer, const at::Tensor& values)>& visit);
 
 /// Keeps what for_each_layer shows.

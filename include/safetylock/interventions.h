@@ -1,20 +1,21 @@
-// What a forward pass adds to the model's own computation: one vector a layer, with a strength for each request.
+// What a forward pass adds to the model's own computation: one vector a layer, with a strength for each
+// request.
 //
 // Thread rule: a value type, not changed by the passes that use it.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <map>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 #include "safetylock/strength.h"
 
 namespace safetylock {
 
-/// After o_proj of layer l, row t of request q gets strength(q) * biases[l]. Strength is per request, never per model:
-/// rows of one batch may differ, and a request with strength 0 is computed as if nothing were set.
+/// After o_proj of layer l, row t of request q gets strength(q) * biases[l]. Strength is per request, never
+/// per model: rows of one batch may differ, and a request with strength 0 is computed as if nothing were set.
 struct Interventions {
   /// layer -> W_o d_l, what to add after o_proj per unit of strength: [E] float32 on the model's device.
   std::map<std::int64_t, at::Tensor> biases;

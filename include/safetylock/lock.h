@@ -25,19 +25,19 @@ struct HeadDirection {
 
 /// Where a lock comes from and what it may be applied to; stored as the file's metadata.
 struct LockIdentity {
-  std::string architecture;  ///< HF class of the base, e.g. "Qwen2ForCausalLM"
+  std::string architecture;              ///< HF class of the base, e.g. "Qwen2ForCausalLM"
   std::int64_t num_hidden_layers = 0;    ///< L
   std::int64_t num_attention_heads = 0;  ///< H
   std::int64_t num_key_value_heads = 0;  ///< G
   std::int64_t head_dim = 0;             ///< D
   std::int64_t hidden_size = 0;          ///< E
-  std::string base_model;        ///< a name for people; decides nothing
-  std::string config_digest;     ///< SHA-256 of canonical_text(config)
+  std::string base_model;                ///< a name for people; decides nothing
+  std::string config_digest;             ///< SHA-256 of canonical_text(config)
   std::string tokenizer_digest;
   std::string template_digest;
-  std::string weights_digest;    ///< SHA-256 over the base's tensors; empty if not computed
+  std::string weights_digest;  ///< SHA-256 over the base's tensors; empty if not computed
   std::string pairs_digest;
-  std::string protocol;          ///< "grouped" or "paper"
+  std::string protocol;               ///< "grouped" or "paper"
   std::int64_t tokens_per_reply = 0;  ///< r
   std::int64_t seed = 0;
   std::int64_t revision = 1;
@@ -47,11 +47,13 @@ struct LockIdentity {
 /// The Meta-SafetyLock of the paper (section 3), immutable once made.
 class SafetyLock {
  public:
-  /// `heads` in rank order (best first). Throws Error lock.head (out of range, repeated, none), lock.vector (length, norm,
-  /// NaN), lock.scale, lock.alpha_range.
-  SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha = 6.0, double alpha_max = 24.0);
+  /// `heads` in rank order (best first). Throws Error lock.head (out of range, repeated, none), lock.vector
+  /// (length, norm, NaN), lock.scale, lock.alpha_range.
+  SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha = 6.0,
+             double alpha_max = 24.0);
 
-  /// Reads NAME.lock.safetensors (docs/lock-format.md). Throws Error st.*, lock.* : any damaged bit is refused.
+  /// Reads NAME.lock.safetensors (docs/lock-format.md). Throws Error st.*, lock.* : any damaged bit is
+  /// refused.
   static SafetyLock load(const std::string& path);
   /// As above from bytes; `file` labels errors.
   static SafetyLock from_bytes(std::string_view bytes, const std::string& file);
@@ -68,14 +70,15 @@ class SafetyLock {
 
   /// Layers that hold at least one locked head, ascending.
   std::vector<std::int64_t> layers() const;
-  /// Displacement of the concatenated head outputs of `layer` per unit of alpha: [H*D], sum over the layer's locked heads
-  /// of sigma * direction at the head's place, zero elsewhere (method step 6).
+  /// Displacement of the concatenated head outputs of `layer` per unit of alpha: [H*D], sum over the layer's
+  /// locked heads of sigma * direction at the head's place, zero elsewhere (method step 6).
   std::vector<float> displacement(std::int64_t layer) const;
-  /// W_o times displacement(layer) for `o_proj`, row-major [E, H*D]: what to add after o_proj, per unit of alpha [E].
-  /// Accumulated in double. Throws arg.shape when o_proj does not have E * H*D values.
+  /// W_o times displacement(layer) for `o_proj`, row-major [E, H*D]: what to add after o_proj, per unit of
+  /// alpha [E]. Accumulated in double. Throws arg.shape when o_proj does not have E * H*D values.
   std::vector<float> output_bias(std::int64_t layer, std::span<const float> o_proj) const;
 
-  /// Throws Error bind.model naming each field in which the model's architecture or dimensions differ from the lock's.
+  /// Throws Error bind.model naming each field in which the model's architecture or dimensions differ from
+  /// the lock's.
   void check_fits(const ModelConfig& config) const;
 
  private:

@@ -1,4 +1,5 @@
-// Where the library's messages go. By default nothing is printed: a library must not write to its host's terminal.
+// Where the library's messages go. By default nothing is printed: a library must not write to its host's
+// terminal.
 //
 // Thread rule: all functions may be called from any thread.
 #pragma once

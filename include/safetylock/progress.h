@@ -14,8 +14,9 @@ struct Progress {
   std::string unit;    ///< "layers", "pairs", "prompts", "bytes" ...
 };
 
-/// Called from the calling thread, now and then. Return false to stop: the call then throws Error "run.interrupted"
-/// at its next safe point (a token or layer boundary) and leaves model and files as they were.
+/// Called from the calling thread, now and then. Return false to stop: the call then throws Error
+/// "run.interrupted" at its next safe point (a token or layer boundary) and leaves model and files as they
+/// were.
 using ProgressCallback = std::function<bool(const Progress&)>;
 
 }  // namespace safetylock

@@ -14,14 +14,15 @@ struct PromptPair {
   std::string unsafe;
 };
 
-/// Reads pairs from JSONL (an object a line), a JSON array, or CSV with a header. Columns `prompt`, `safe`, `unsafe`, or
-/// the published names `question`, `answer_matching_behavior`, `answer_not_matching_behavior`.
-/// Throws Error io.*, data.empty, data.json (line, column), data.field (line, field, found type), data.no_contrast
-/// (line; equal replies), data.utf8 (line, byte offset), limit.row.
+/// Reads pairs from JSONL (an object a line), a JSON array, or CSV with a header. Columns `prompt`, `safe`,
+/// `unsafe`, or the published names `question`, `answer_matching_behavior`, `answer_not_matching_behavior`.
+/// Throws Error io.*, data.empty, data.json (line, column), data.field (line, field, found type),
+/// data.no_contrast (line; equal replies), data.utf8 (line, byte offset), limit.row.
 std::vector<PromptPair> load_prompt_pairs(const std::string& path);
 
-/// Reads prompts from JSONL or JSON (strings, or objects with `prompt`, `goal`, `question` or `instruction`), CSV with such
-/// a header, or CSV of one column without a header (as the published AdvBench copy), or plain text, one a line (.txt).
+/// Reads prompts from JSONL or JSON (strings, or objects with `prompt`, `goal`, `question` or `instruction`),
+/// CSV with such a header, or CSV of one column without a header (as the published AdvBench copy), or plain
+/// text, one a line (.txt).
 std::vector<std::string> load_prompts(const std::string& path);
 
 /// SHA-256 over all pairs in order, independent of the file's format: the lock's `pairs_digest`.

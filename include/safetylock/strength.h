@@ -3,8 +3,8 @@
 
 namespace safetylock {
 
-/// alpha of the paper, in units of sigma: 0 means unlocked. Cannot hold a negative number, NaN or infinity: a negative
-/// strength would remove safety, so this type has no way to say it.
+/// alpha of the paper, in units of sigma: 0 means unlocked. Cannot hold a negative number, NaN or infinity: a
+/// negative strength would remove safety, so this type has no way to say it.
 class Strength {
  public:
   /// Unlocked.

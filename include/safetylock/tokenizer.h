@@ -27,10 +27,11 @@ struct Encoding {
 };
 
 struct EncodeOptions {
-  /// Match control tokens such as <|im_end|> in the text (Hugging Face's default). Off: they are encoded as the
-  /// characters they are made of.
+  /// Match control tokens such as <|im_end|> in the text (Hugging Face's default). Off: they are encoded as
+  /// the characters they are made of.
   bool parse_special_tokens = true;
-  /// Let the tokenizer add its own bos/eos as its post-processor says. Off for text rendered by a chat template.
+  /// Let the tokenizer add its own bos/eos as its post-processor says. Off for text rendered by a chat
+  /// template.
   bool add_special_tokens = false;
 };
 
@@ -38,8 +39,8 @@ class Tokenizer {
  public:
   /// Reads the tokenizer of a model: a GGUF file's metadata, or `tokenizer.json` in a Hugging Face folder.
   static Tokenizer from_pretrained(const std::string& path);
-  /// Reads `tokenizer.json` (Hugging Face tokenizers) of byte-level BPE with the GPT-2, SmolLM, Llama-3 or Qwen2
-  /// pre-tokenizer. Throws Error bpe.* naming JSON path and rule for anything else.
+  /// Reads `tokenizer.json` (Hugging Face tokenizers) of byte-level BPE with the GPT-2, SmolLM, Llama-3 or
+  /// Qwen2 pre-tokenizer. Throws Error bpe.* naming JSON path and rule for anything else.
   static Tokenizer from_tokenizer_json(const std::string& path);
   /// As above, from bytes; `file` labels errors.
   static Tokenizer from_tokenizer_json_text(std::string_view json, const std::string& file);
@@ -52,12 +53,12 @@ class Tokenizer {
   Encoding encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   /// Encodes a rendered chat: control tokens are matched in the template's own text only, unless
-  /// `trust_special_tokens`; then as Hugging Face encodes the whole text. Both agree when no message spells a control
-  /// token. Offsets are into `prompt.text`.
+  /// `trust_special_tokens`; then as Hugging Face encodes the whole text. Both agree when no message spells a
+  /// control token. Offsets are into `prompt.text`.
   Encoding encode(const RenderedPrompt& prompt, bool trust_special_tokens = false) const;
 
-  /// Bytes of the ids, control tokens spelled out unless `skip_special_tokens`, invalid UTF-8 replaced by U+FFFD as
-  /// Hugging Face does. Throws arg.range for an id outside the vocabulary.
+  /// Bytes of the ids, control tokens spelled out unless `skip_special_tokens`, invalid UTF-8 replaced by
+  /// U+FFFD as Hugging Face does. Throws arg.range for an id outside the vocabulary.
   std::string decode(const std::vector<TokenId>& ids, bool skip_special_tokens = true) const;
   /// As decode, but the raw bytes: a token may end inside a character.
   std::string decode_bytes(const std::vector<TokenId>& ids, bool skip_special_tokens = true) const;

@@ -18,13 +18,16 @@ std::string one_line(const ErrorFields& f) {
   return text;
 }
 
-bool has_prefix(std::string_view code, std::string_view prefix) { return code.substr(0, prefix.size()) == prefix; }
+bool has_prefix(std::string_view code, std::string_view prefix) {
+  return code.substr(0, prefix.size()) == prefix;
+}
 
 bool must_escape(char32_t c) {
   if (c < 0x20 || c == 0x7F || (c >= 0x80 && c < 0xA0)) return true;
   if (c == U'"' || c == U'\\') return true;
   // Bidirectional and zero-width marks can make a terminal show other text than the bytes say.
-  return (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF;
+  return (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) ||
+         c == 0xFEFF;
 }
 
 }  // namespace
@@ -34,7 +37,9 @@ Error::Error(ErrorFields fields) : std::runtime_error(one_line(fields)), fields_
 int exit_code(const Error& error) noexcept {
   const std::string& code = error.code();
   if (code == "run.interrupted") return 130;
-  if (code == "io.write" || has_prefix(code, "resource.") || code == "limit.memory" || has_prefix(code, "run.")) return 1;
+  if (code == "io.write" || has_prefix(code, "resource.") || code == "limit.memory" ||
+      has_prefix(code, "run."))
+    return 1;
   if (has_prefix(code, "arg.")) return 2;
   if (has_prefix(code, "bind.") || code == "lock.signature" || code == "lock.rollback") return 4;
   if (has_prefix(code, "check.")) return 5;

@@ -13,11 +13,14 @@
 namespace safetylock {
 namespace {
 
-std::string errno_text(int code) { return std::strerror(code); }
+std::string errno_text(int code) {
+  return std::strerror(code);
+}
 
 void check_path(const std::string& path) {
   if (path.empty() || path.find('\0') != std::string::npos) {
-    throw Error({"arg.path", "", "path", "a path without NUL bytes", "\"" + escape_untrusted(path) + "\"", ""});
+    throw Error(
+        {"arg.path", "", "path", "a path without NUL bytes", "\"" + escape_untrusted(path) + "\"", ""});
   }
 }
 
@@ -65,7 +68,8 @@ InputFile::InputFile(const std::string& path) : path_(escape_untrusted(path, 100
   // Non-blocking, so that a FIFO cannot hang the open; the descriptor, not the path, is then examined.
   fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) {
-    throw Error({"io.open", path_, "open", "a readable file", errno_text(errno), "Check the path and its permissions"});
+    throw Error({"io.open", path_, "open", "a readable file", errno_text(errno),
+                 "Check the path and its permissions"});
   }
   struct stat st {};
   if (::fstat(fd_, &st) != 0) {
@@ -75,7 +79,8 @@ InputFile::InputFile(const std::string& path) : path_(escape_untrusted(path, 100
   }
   if (!S_ISREG(st.st_mode)) {
     ::close(fd_);
-    throw Error({"io.not_regular", path_, "", "a regular file", S_ISDIR(st.st_mode) ? "a folder" : "a device, socket or pipe", ""});
+    throw Error({"io.not_regular", path_, "", "a regular file",
+                 S_ISDIR(st.st_mode) ? "a folder" : "a device, socket or pipe", ""});
   }
   if (st.st_size == 0) {
     ::close(fd_);
@@ -89,7 +94,9 @@ InputFile::~InputFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-InputFile::InputFile(InputFile&& other) noexcept { *this = std::move(other); }
+InputFile::InputFile(InputFile&& other) noexcept {
+  *this = std::move(other);
+}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   if (this != &other) {
@@ -108,7 +115,8 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     const ssize_t n = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (n < 0) {
       if (errno == EINTR) continue;
-      throw Error({"io.read", path_, "offset " + std::to_string(offset + done), "to read", errno_text(errno), ""});
+      throw Error(
+          {"io.read", path_, "offset " + std::to_string(offset + done), "to read", errno_text(errno), ""});
     }
     if (n == 0) {
       throw Error({"io.truncated", path_, "offset " + std::to_string(offset),
@@ -121,7 +129,8 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
 
 void InputFile::check_unchanged() const {
   struct stat st {};
-  if (::fstat(fd_, &st) != 0 || static_cast<std::uint64_t>(st.st_size) != size_ || mtime_ns(st) != mtime_ns_) {
+  if (::fstat(fd_, &st) != 0 || static_cast<std::uint64_t>(st.st_size) != size_ ||
+      mtime_ns(st) != mtime_ns_) {
     throw Error({"io.changed", path_, "", "a file that stays as it is while being read",
                  "its size or modification time changed", "Run again when nothing writes to it"});
   }
@@ -164,7 +173,8 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const int dir = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir >= 0) {
-    ::fsync(dir);  // Durability of the rename itself; not every file system supports it, so its failure is no error.
+    ::fsync(dir);  // Durability of the rename itself; not every file system supports it, so its failure is no
+                   // error.
     ::close(dir);
   }
 }

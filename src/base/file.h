@@ -9,11 +9,12 @@
 
 namespace safetylock {
 
-/// A regular file opened for reading. Move-only; closes in the destructor. `read_at` may be called from any thread.
+/// A regular file opened for reading. Move-only; closes in the destructor. `read_at` may be called from any
+/// thread.
 class InputFile {
  public:
-  /// Throws Error io.open (missing, no permission: errno text), io.not_regular (folder, FIFO, device), io.empty,
-  /// arg.path (NUL in the path).
+  /// Throws Error io.open (missing, no permission: errno text), io.not_regular (folder, FIFO, device),
+  /// io.empty, arg.path (NUL in the path).
   explicit InputFile(const std::string& path);
   ~InputFile();
   InputFile(InputFile&& other) noexcept;
@@ -40,8 +41,8 @@ class InputFile {
 /// Whole file as bytes. Throws as InputFile, and limit.file_size above `max_bytes`.
 std::string read_file(const std::string& path, std::uint64_t max_bytes);
 
-/// Replaces `path` by `bytes` or leaves it as it was: temporary file in the same folder, fsync, rename, fsync folder.
-/// Throws io.write with errno text.
+/// Replaces `path` by `bytes` or leaves it as it was: temporary file in the same folder, fsync, rename, fsync
+/// folder. Throws io.write with errno text.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
 bool is_regular_file(const std::string& path) noexcept;

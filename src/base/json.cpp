@@ -54,7 +54,8 @@ class Scanner final : public nlohmann::json_sax<nlohmann::json> {
   bool key(string_t& name) override {
     if (!keys_.back().insert(name).second) {
       throw Error({"json.duplicate_key", file_, "object", "each key once",
-                   "\"" + escape_untrusted(name) + "\" twice", "Which of the two holds cannot be known; remove one"});
+                   "\"" + escape_untrusted(name) + "\" twice",
+                   "Which of the two holds cannot be known; remove one"});
     }
     return count();
   }
@@ -73,13 +74,15 @@ class Scanner final : public nlohmann::json_sax<nlohmann::json> {
  private:
   bool count() {
     if (++nodes_ > limits_.max_nodes) {
-      throw Error({"limit.nodes", file_, "", "at most " + std::to_string(limits_.max_nodes) + " JSON values", "more", ""});
+      throw Error({"limit.nodes", file_, "", "at most " + std::to_string(limits_.max_nodes) + " JSON values",
+                   "more", ""});
     }
     return true;
   }
   bool open() {
     if (++depth_ > limits_.max_depth) {
-      throw Error({"json.depth", file_, "", "at most " + std::to_string(limits_.max_depth) + " nested levels", "more", ""});
+      throw Error({"json.depth", file_, "", "at most " + std::to_string(limits_.max_depth) + " nested levels",
+                   "more", ""});
     }
     return count();
   }
@@ -96,7 +99,8 @@ class Scanner final : public nlohmann::json_sax<nlohmann::json> {
 
 Json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
-    throw Error({"json.bom", file, "byte 0", "JSON without a byte order mark", "EF BB BF", "Save the file as plain UTF-8"});
+    throw Error({"json.bom", file, "byte 0", "JSON without a byte order mark", "EF BB BF",
+                 "Save the file as plain UTF-8"});
   }
   if (const auto bad = utf8::find_invalid(text)) {
     throw Error({"json.utf8", file, "byte " + std::to_string(*bad), "valid UTF-8",
@@ -109,19 +113,26 @@ Json parse_json(std::string_view text, const std::string& file, const JsonLimits
 
 std::string describe_json(const Json& value) {
   switch (value.type()) {
-    case Json::value_t::null: return "null";
-    case Json::value_t::boolean: return value.get<bool>() ? "true" : "false";
-    case Json::value_t::string: return "string \"" + escape_untrusted(value.get_ref<const std::string&>(), 60) + "\"";
-    case Json::value_t::array: return "array of " + std::to_string(value.size());
-    case Json::value_t::object: return "object";
-    default: return "number " + value.dump();
+    case Json::value_t::null:
+      return "null";
+    case Json::value_t::boolean:
+      return value.get<bool>() ? "true" : "false";
+    case Json::value_t::string:
+      return "string \"" + escape_untrusted(value.get_ref<const std::string&>(), 60) + "\"";
+    case Json::value_t::array:
+      return "array of " + std::to_string(value.size());
+    case Json::value_t::object:
+      return "object";
+    default:
+      return "number " + value.dump();
   }
 }
 
 JsonObject::JsonObject(const Json& value, std::string file, std::string pointer)
     : value_(&value), file_(std::move(file)), pointer_(std::move(pointer)) {
   if (!value.is_object()) {
-    throw Error({"cfg.type", file_, pointer_.empty() ? "root" : pointer_, "an object", describe_json(value), ""});
+    throw Error(
+        {"cfg.type", file_, pointer_.empty() ? "root" : pointer_, "an object", describe_json(value), ""});
   }
 }
 
@@ -132,21 +143,26 @@ bool JsonObject::has(const std::string& key) const {
 
 const Json& JsonObject::at(const std::string& key) const {
   const auto it = value_->find(key);
-  if (it == value_->end()) throw Error({"cfg.missing", file_, pointer_to(key), "the field to be there", "no such key", ""});
+  if (it == value_->end())
+    throw Error({"cfg.missing", file_, pointer_to(key), "the field to be there", "no such key", ""});
   return *it;
 }
 
 std::int64_t JsonObject::integer(const std::string& key, std::int64_t lo, std::int64_t hi) const {
   const Json& v = at(key);
-  if (!v.is_number_integer()) throw Error({"cfg.type", file_, pointer_to(key), "an integer", describe_json(v), ""});
-  const bool too_big = v.is_number_unsigned() && v.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX);
+  if (!v.is_number_integer())
+    throw Error({"cfg.type", file_, pointer_to(key), "an integer", describe_json(v), ""});
+  const bool too_big =
+      v.is_number_unsigned() && v.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX);
   if (too_big || v.get<std::int64_t>() < lo || v.get<std::int64_t>() > hi) {
-    throw Error({"cfg.range", file_, pointer_to(key), std::to_string(lo) + " to " + std::to_string(hi), describe_json(v), ""});
+    throw Error({"cfg.range", file_, pointer_to(key), std::to_string(lo) + " to " + std::to_string(hi),
+                 describe_json(v), ""});
   }
   return v.get<std::int64_t>();
 }
 
-std::int64_t JsonObject::integer_or(const std::string& key, std::int64_t fallback, std::int64_t lo, std::int64_t hi) const {
+std::int64_t JsonObject::integer_or(const std::string& key, std::int64_t fallback, std::int64_t lo,
+                                    std::int64_t hi) const {
   return has(key) ? integer(key, lo, hi) : fallback;
 }
 
@@ -154,16 +170,20 @@ double JsonObject::number(const std::string& key) const {
   const Json& v = at(key);
   if (!v.is_number()) throw Error({"cfg.type", file_, pointer_to(key), "a number", describe_json(v), ""});
   const double d = v.get<double>();
-  if (!std::isfinite(d)) throw Error({"cfg.range", file_, pointer_to(key), "a finite number", describe_json(v), ""});
+  if (!std::isfinite(d))
+    throw Error({"cfg.range", file_, pointer_to(key), "a finite number", describe_json(v), ""});
   return d;
 }
 
-double JsonObject::number_or(const std::string& key, double fallback) const { return has(key) ? number(key) : fallback; }
+double JsonObject::number_or(const std::string& key, double fallback) const {
+  return has(key) ? number(key) : fallback;
+}
 
 bool JsonObject::boolean_or(const std::string& key, bool fallback) const {
   if (!has(key)) return fallback;
   const Json& v = at(key);
-  if (!v.is_boolean()) throw Error({"cfg.type", file_, pointer_to(key), "true or false", describe_json(v), ""});
+  if (!v.is_boolean())
+    throw Error({"cfg.type", file_, pointer_to(key), "true or false", describe_json(v), ""});
   return v.get<bool>();
 }
 
@@ -177,6 +197,8 @@ std::string JsonObject::string_or(const std::string& key, std::string fallback) 
   return has(key) ? string(key) : fallback;
 }
 
-JsonObject JsonObject::object(const std::string& key) const { return {at(key), file_, pointer_to(key)}; }
+JsonObject JsonObject::object(const std::string& key) const {
+  return {at(key), file_, pointer_to(key)};
+}
 
 }  // namespace safetylock

@@ -4,10 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json.hpp>
 
 namespace safetylock {
 
@@ -29,11 +28,12 @@ class JsonObject {
   /// Throws cfg.type when `value` is not an object. `value` must outlive this. `pointer` is "" for the root.
   JsonObject(const Json& value, std::string file, std::string pointer = "");
 
-  bool has(const std::string& key) const;  ///< present and not null
+  bool has(const std::string& key) const;        ///< present and not null
   const Json& at(const std::string& key) const;  ///< throws cfg.missing
 
   std::int64_t integer(const std::string& key, std::int64_t lo, std::int64_t hi) const;
-  std::int64_t integer_or(const std::string& key, std::int64_t fallback, std::int64_t lo, std::int64_t hi) const;
+  std::int64_t integer_or(const std::string& key, std::int64_t fallback, std::int64_t lo,
+                          std::int64_t hi) const;
   double number(const std::string& key) const;  ///< finite
   double number_or(const std::string& key, double fallback) const;
   bool boolean_or(const std::string& key, bool fallback) const;

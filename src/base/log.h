@@ -1,10 +1,10 @@
 // Internal logging facade: formats with fmt (as bundled by spdlog) and hands lines to the installed sink.
 #pragma once
 
+#include <spdlog/fmt/fmt.h>
+
 #include <string_view>
 #include <utility>
-
-#include <spdlog/fmt/fmt.h>
 
 #include "safetylock/log.h"
 

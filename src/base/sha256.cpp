@@ -13,7 +13,8 @@ struct Sha256::Impl {
 
 Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
   // Fails only when memory is out: the algorithm is built into libcrypto.
-  if (!impl_->context || EVP_DigestInit_ex(impl_->context.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+  if (!impl_->context || EVP_DigestInit_ex(impl_->context.get(), EVP_sha256(), nullptr) != 1)
+    throw std::bad_alloc();
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
@@ -23,7 +24,9 @@ void Sha256::update(std::span<const std::byte> bytes) {
   EVP_DigestUpdate(impl_->context.get(), bytes.data(), bytes.size());
 }
 
-void Sha256::update(std::string_view bytes) { update(std::as_bytes(std::span(bytes.data(), bytes.size()))); }
+void Sha256::update(std::string_view bytes) {
+  update(std::as_bytes(std::span(bytes.data(), bytes.size())));
+}
 
 std::string Sha256::hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};

@@ -6,7 +6,7 @@ namespace {
 constexpr Decoded kInvalid{0xFFFD, 1, false};
 
 struct Lead {
-  size_t length;               // 0 when the byte cannot start a sequence
+  size_t length;                     // 0 when the byte cannot start a sequence
   unsigned char first_lo, first_hi;  // allowed range of the second byte
 };
 

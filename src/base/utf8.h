@@ -22,7 +22,8 @@ std::optional<size_t> find_invalid(std::string_view bytes) noexcept;
 /// Appends `code_point` (a Unicode scalar value) to `out`.
 void append(std::string& out, char32_t code_point);
 
-/// Lossy: every maximal invalid run becomes U+FFFD as Python's `errors="replace"` and Rust's `from_utf8_lossy` do.
+/// Lossy: every maximal invalid run becomes U+FFFD as Python's `errors="replace"` and Rust's
+/// `from_utf8_lossy` do.
 std::string to_valid(std::string_view bytes);
 
 }  // namespace safetylock::utf8

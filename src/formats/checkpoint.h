@@ -1,5 +1,5 @@
-// A model's files behind one interface: what its config says, which tensors it has under their Hugging Face names and
-// in Hugging Face's row order, and their values as float32. Knows files, not maths.
+// A model's files behind one interface: what its config says, which tensors it has under their Hugging Face
+// names and in Hugging Face's row order, and their values as float32. Knows files, not maths.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +33,9 @@ class Checkpoint {
   virtual const std::vector<CheckpointTensor>& tensors() const = 0;
   const CheckpointTensor* find(std::string_view name) const;
 
-  /// Fills `out` with rows [row_begin, row_end) of `tensor` (a 1-D tensor of n values is n rows of 1) widened or
-  /// dequantised to float32. For GGUF arch `llama` the rows of q_proj and k_proj are put back into HF order.
-  /// Throws io.*, num.nonfinite (tensor, flat index) and arg.shape. Callable from several threads.
+  /// Fills `out` with rows [row_begin, row_end) of `tensor` (a 1-D tensor of n values is n rows of 1) widened
+  /// or dequantised to float32. For GGUF arch `llama` the rows of q_proj and k_proj are put back into HF
+  /// order. Throws io.*, num.nonfinite (tensor, flat index) and arg.shape. Callable from several threads.
   virtual void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
                          std::span<float> out) const = 0;
 

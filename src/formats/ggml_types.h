@@ -10,8 +10,19 @@ namespace safetylock {
 
 /// Numbers as in the file format.
 enum class GgmlType : std::uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
-  Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+  F32 = 0,
+  F16 = 1,
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  BF16 = 30,
 };
 
 struct GgmlTypeTraits {
@@ -26,8 +37,8 @@ std::string ggml_type_name(std::uint32_t type);
 /// "F32, F16, BF16, Q4_0 ...": for error texts.
 std::string supported_ggml_types();
 
-/// Dequantises whole blocks: `in.size() == n * block_bytes`, `out.size() == n * block_elements`. Bit-equal to the Python
-/// package gguf's `quants.dequantize` (this file is compiled with -ffp-contract=off).
+/// Dequantises whole blocks: `in.size() == n * block_bytes`, `out.size() == n * block_elements`. Bit-equal to
+/// the Python package gguf's `quants.dequantize` (this file is compiled with -ffp-contract=off).
 void ggml_dequantize(GgmlType type, std::span<const std::byte> in, std::span<float> out);
 
 }  // namespace safetylock

@@ -1,4 +1,5 @@
-// GGUF v2/v3 files: metadata and tensor table, fully checked before anything is allocated from a number in the file.
+// GGUF v2/v3 files: metadata and tensor table, fully checked before anything is allocated from a number in
+// the file.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +15,17 @@
 
 namespace safetylock {
 
-/// One metadata value. Integers of all widths become int64 (or uint64 when they need it), arrays are homogeneous.
+/// One metadata value. Integers of all widths become int64 (or uint64 when they need it), arrays are
+/// homogeneous.
 using GgufValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::string, std::vector<bool>,
                                std::vector<std::int64_t>, std::vector<double>, std::vector<std::string>>;
 
 struct GgufTensor {
   std::string name;  ///< as in the file, e.g. "blk.0.attn_q.weight"
   GgmlType type;
-  std::vector<std::uint64_t> shape;  ///< outermost first, as PyTorch prints it (the file stores innermost first)
-  std::uint64_t offset;              ///< absolute byte offset in the file
+  std::vector<std::uint64_t>
+      shape;             ///< outermost first, as PyTorch prints it (the file stores innermost first)
+  std::uint64_t offset;  ///< absolute byte offset in the file
   std::uint64_t bytes;
 };
 
@@ -38,7 +41,7 @@ class GgufFile {
 
   bool has(const std::string& key) const { return metadata_.contains(key); }
   const std::vector<std::string>& metadata_keys() const noexcept { return keys_; }  ///< in file order
-  const GgufValue& at(const std::string& key) const;  ///< throws cfg.missing
+  const GgufValue& at(const std::string& key) const;                                ///< throws cfg.missing
 
   /// Typed getters: throw cfg.missing, or cfg.type / cfg.range naming key, expected and found.
   std::int64_t integer(const std::string& key, std::int64_t lo, std::int64_t hi) const;
