@@ -24,40 +24,36 @@ std::string line_and_column(std::string_view text, size_t byte) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
-// First pass: refuses what must not be built at all. The tree is only made afterwards.
-class Scanner final : public nlohmann::json_sax<nlohmann::json> {
+// Builds the tree while it checks, so that a hostile text is refused before its tree is large. nlohmann's own
+// builder would look each key up among its siblings: quadratic on a vocabulary of 150,000 keys.
+class Builder final : public nlohmann::json_sax<Json> {
  public:
-  Scanner(std::string_view text, const std::string& file, const JsonLimits& limits)
+  Builder(std::string_view text, const std::string& file, const JsonLimits& limits)
       : text_(text), file_(file), limits_(limits) {}
 
-  bool null() override { return count(); }
-  bool boolean(bool) override { return count(); }
-  bool number_integer(number_integer_t) override { return count(); }
-  bool number_unsigned(number_unsigned_t) override { return count(); }
-  bool number_float(number_float_t, const string_t&) override { return count(); }
-  bool string(string_t&) override { return count(); }
-  bool binary(binary_t&) override { return count(); }
-  bool start_object(std::size_t) override {
-    keys_.emplace_back();
-    return open();
-  }
-  bool end_object() override {
-    keys_.pop_back();
-    --depth_;
-    return true;
-  }
-  bool start_array(std::size_t) override { return open(); }
-  bool end_array() override {
-    --depth_;
-    return true;
-  }
+  Json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t& value) override { return add(std::move(value)); }
+  bool start_object(std::size_t) override { return open(Json::object()); }
+  bool start_array(std::size_t) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    if (!keys_.back().insert(name).second) {
+    count();
+    Level& level = open_.back();
+    if (!level.keys.insert(name).second) {
       throw Error({"json.duplicate_key", file_, "object", "each key once",
                    "\"" + escape_untrusted(name) + "\" twice",
                    "Which of the two holds cannot be known; remove one"});
     }
-    return count();
+    level.next_key = std::move(name);
+    return true;
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& e) override {
     const std::string what = e.what();
@@ -72,27 +68,62 @@ class Scanner final : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
-  bool count() {
+  struct Level {
+    Json* value;
+    std::unordered_set<std::string> keys;
+    std::string next_key;
+  };
+
+  void count() {
     if (++nodes_ > limits_.max_nodes) {
       throw Error({"limit.nodes", file_, "", "at most " + std::to_string(limits_.max_nodes) + " JSON values",
                    "more", ""});
     }
+  }
+
+  // Puts `value` where the next one belongs and returns its place, which stays valid while it is the
+  // innermost.
+  Json* place(Json value) {
+    count();
+    if (open_.empty()) {
+      root_ = std::move(value);
+      return &root_;
+    }
+    Level& level = open_.back();
+    if (level.value->is_array()) {
+      auto& elements = level.value->get_ref<Json::array_t&>();
+      elements.push_back(std::move(value));
+      return &elements.back();
+    }
+    // The vector below ordered_map: its own emplace would search for the key, which is known to be new.
+    auto& members = static_cast<Json::object_t::Container&>(level.value->get_ref<Json::object_t&>());
+    members.emplace_back(std::move(level.next_key), std::move(value));
+    return &members.back().second;
+  }
+
+  bool add(Json value) {
+    place(std::move(value));
     return true;
   }
-  bool open() {
-    if (++depth_ > limits_.max_depth) {
+  bool open(Json container) {
+    if (open_.size() == limits_.max_depth) {
       throw Error({"json.depth", file_, "", "at most " + std::to_string(limits_.max_depth) + " nested levels",
                    "more", ""});
     }
-    return count();
+    open_.push_back({place(std::move(container)), {}, {}});
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
   }
 
   std::string_view text_;
   const std::string& file_;
   JsonLimits limits_;
-  size_t depth_ = 0;
   size_t nodes_ = 0;
-  std::vector<std::unordered_set<std::string>> keys_;
+  Json root_;
+  std::vector<Level> open_;
 };
 
 }  // namespace
@@ -106,9 +137,9 @@ Json parse_json(std::string_view text, const std::string& file, const JsonLimits
     throw Error({"json.utf8", file, "byte " + std::to_string(*bad), "valid UTF-8",
                  "\"" + escape_untrusted(text.substr(*bad, 4)) + "\"", ""});
   }
-  Scanner scanner(text, file, limits);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &scanner);
-  return Json::parse(text.begin(), text.end());
+  Builder builder(text, file, limits);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
 }
 
 std::string describe_json(const Json& value) {
