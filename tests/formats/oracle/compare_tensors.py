@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Compares every tensor of a GGUF model, as our reader gives it, with the Python package gguf, bit for bit.
 
-Usage: compare_tensors.py TENSOR_DIGESTS_PROGRAM MODEL.gguf
+Usage: compare_tensors.py TENSOR_DIGESTS_PROGRAM (smollm2 | qwen2.5-coder-1.5b | MODEL.gguf)
 """
 import hashlib
+import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -21,7 +23,15 @@ MODEL_NAMES = {
     "token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
+PACKAGED = {"smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf",
+            "qwen2.5-coder-1.5b": "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"}
 ROWS_AT_ONCE = 4096
+
+
+def model_path(name):
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    folder = os.environ.get("SAFETYLOCK_MODELS") or pathlib.Path(cache) / "safetylock" / "models"
+    return str(pathlib.Path(folder) / PACKAGED[name]) if name in PACKAGED else name
 
 
 def hugging_face_name(name):
@@ -54,7 +64,7 @@ def digest(tensor, permuted_heads):
 
 
 def main():
-    program, model = sys.argv[1:]
+    program, model = sys.argv[1], model_path(sys.argv[2])
     ours = dict(line.split() for line in subprocess.run(
         [program, model], check=True, capture_output=True, text=True).stdout.splitlines())
     reader = GGUFReader(model)
