@@ -1,9 +1,9 @@
 # safetylock::torch: libtorch as a SYSTEM interface target.
 # A libtorch on CMAKE_PREFIX_PATH is taken first; else the wheel of the Python that scripts/setup.sh prepared.
+set(SAFETYLOCK_PYTHON "python3" CACHE STRING "A Python that can import torch; the tests run their oracles with it")
 if(NOT Torch_DIR)
   find_package(Torch QUIET CONFIG)
   if(NOT Torch_FOUND)
-    set(SAFETYLOCK_PYTHON "python3" CACHE STRING "A Python that can import torch")
     execute_process(COMMAND ${SAFETYLOCK_PYTHON} -c "import torch; print(torch.utils.cmake_prefix_path)"
       OUTPUT_VARIABLE safetylock_torch_prefix OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE safetylock_rc ERROR_QUIET)
     if(NOT safetylock_rc EQUAL 0)
