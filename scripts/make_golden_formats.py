@@ -11,6 +11,7 @@ import sys
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
+from safetensors.numpy import save
 
 SEED = 20241014
 BLOCK_TYPES = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
@@ -62,12 +63,25 @@ def ggml_blocks(folder):
         (folder / "formats" / f"{name}.values").write_bytes(np.ascontiguousarray(values, dtype=np.float32).tobytes())
 
 
+def safetensors_reference(folder):
+    """Bytes of the reference implementation for the tensors that SafetensorsTest.WriterEqualsTheReference lists."""
+    tensors = {
+        "b": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.array([-1, 0.5, 1e30], np.float32),
+        "é\n\"": np.array(1, np.float32), "z": np.array([5, -6], np.int64), "k": np.array([1, -2, 65504], np.float16),
+        "u": np.array([1, 2, 255], np.uint8), "t": np.array([True, False]), "f": np.array([0.1]),
+        "e": np.zeros((0, 4), np.int32), "i": np.array([-9], np.int32),
+    }
+    metadata = {"a": "é\"\n\x01\x7f/\\", "m": "", "z": "1"}
+    (folder / "formats" / "reference.safetensors").write_bytes(save(tensors, metadata))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests" / "golden")
     for area in ("base", "formats"):
         (folder / area).mkdir(parents=True, exist_ok=True)
     utf8_replace(folder)
     ggml_blocks(folder)
+    safetensors_reference(folder)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ enum class ValueType : std::uint32_t {
 std::string at_offset(std::uint64_t offset) {
   return "offset " + std::to_string(offset);
 }
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return "\"" + escape_untrusted(text) + "\"";
 }
 
@@ -85,8 +85,10 @@ class Parser {
     std::string magic(4, '\0');
     cursor_.bytes(std::as_writable_bytes(std::span(magic.data(), magic.size())));
     if (magic != "GGUF") {
-      refuse_other_format(file_, "GGUF");
-      fail("gguf.magic", "byte 0", "\"GGUF\"", quoted(magic), "This is not a GGUF file");
+      std::string head(std::min<std::uint64_t>(file_.size(), kSniffBytes), '\0');
+      file_.read_at(0, std::as_writable_bytes(std::span(head.data(), head.size())));
+      refuse_other_format(head, file_.path(), "GGUF");
+      fail("gguf.magic", "byte 0", "\"GGUF\"", in_quotes(magic), "This is not a GGUF file");
     }
     const auto version = cursor_.number<std::uint32_t>();
     if (version != 2 && version != 3) {
@@ -140,7 +142,7 @@ class Parser {
     std::string name = read_string(kMaxKeyBytes, what);
     const std::string where = std::string(what) + " at " + at_offset(offset);
     if (name.empty()) fail("gguf.string", where, "a name", "an empty string");
-    if (utf8::find_invalid(name)) fail("gguf.string", where, "valid UTF-8", quoted(name));
+    if (utf8::find_invalid(name)) fail("gguf.string", where, "valid UTF-8", in_quotes(name));
     return name;
   }
 
@@ -149,7 +151,7 @@ class Parser {
     const auto [it, fresh] = seen.emplace(name, offset);
     if (fresh) return;
     fail("gguf.duplicate", what, "each name once",
-         quoted(name) + " at " + at_offset(it->second) + " and at " + at_offset(offset));
+         in_quotes(name) + " at " + at_offset(it->second) + " and at " + at_offset(offset));
   }
 
   void read_metadata() {
@@ -194,20 +196,20 @@ class Parser {
       case ValueType::array:
         break;
     }
-    fail("gguf.value", "metadata " + quoted(key), "a value type of 0 to 12",
+    fail("gguf.value", "metadata " + in_quotes(key), "a value type of 0 to 12",
          std::to_string(static_cast<std::uint32_t>(type)));
   }
 
   bool read_bool(const std::string& key) {
     const auto v = cursor_.number<std::uint8_t>();
-    if (v > 1) fail("gguf.value", "metadata " + quoted(key), "a bool of 0 or 1", std::to_string(v));
+    if (v > 1) fail("gguf.value", "metadata " + in_quotes(key), "a bool of 0 or 1", std::to_string(v));
     return v == 1;
   }
 
   GgufValue read_array(const std::string& key) {
     const auto type = static_cast<ValueType>(cursor_.number<std::uint32_t>());
     const auto count = cursor_.number<std::uint64_t>();
-    const std::string where = "metadata " + quoted(key);
+    const std::string where = "metadata " + in_quotes(key);
     const auto each = min_bytes(type);
     if (!each || type == ValueType::array) {
       fail("gguf.array", where, "an array of numbers, bools or strings",
@@ -243,8 +245,8 @@ class Parser {
     for (std::uint64_t i = 0; i < count; ++i) {
       GgufValue v = read_scalar(type, key);
       if (!std::holds_alternative<T>(v)) {
-        fail("gguf.value", "metadata " + quoted(key) + "[" + std::to_string(i) + "]", "an integer below 2^63",
-             "a larger one");
+        fail("gguf.value", "metadata " + in_quotes(key) + "[" + std::to_string(i) + "]",
+             "an integer below 2^63", "a larger one");
       }
       values.push_back(std::move(std::get<T>(v)));
     }
@@ -269,7 +271,7 @@ class Parser {
     GgufTensor t;
     t.name = read_name("tensor name");
     remember(tensor_offsets_, t.name, "tensor name", offset);
-    const std::string where = "tensor " + quoted(t.name);
+    const std::string where = "tensor " + in_quotes(t.name);
     t.shape = read_shape(where);
     const auto type = cursor_.number<std::uint32_t>();
     const auto traits = ggml_traits(type);
@@ -337,7 +339,7 @@ class Parser {
 
   void check_place(const GgufTensor& t, const GgufTensor* before, std::uint64_t end, std::uint64_t available,
                    std::uint64_t alignment) const {
-    const std::string where = "tensor " + quoted(t.name);
+    const std::string where = "tensor " + in_quotes(t.name);
     const auto t_end = checked::add(t.offset, t.bytes);
     if (!t_end || *t_end > available) {
       fail("gguf.range", where, "to end within the " + std::to_string(available) + " bytes of tensor data",
@@ -346,7 +348,7 @@ class Parser {
     }
     if (t.offset < end) {
       fail("gguf.overlap", where,
-           "to start after " + quoted(before->name) + " ends (" + std::to_string(end) + ")",
+           "to start after " + in_quotes(before->name) + " ends (" + std::to_string(end) + ")",
            "offset " + std::to_string(t.offset));
     }
     if (t.offset > padded(end, alignment)) {

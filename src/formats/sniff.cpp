@@ -46,23 +46,12 @@ const Signature* find_signature(std::string_view head) {
   return nullptr;
 }
 
-std::string read_head(const InputFile& file) {
-  std::string head(std::min<std::uint64_t>(file.size(), 64), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(head.data(), head.size())));
-  return head;
-}
-
 }  // namespace
 
-std::string guess_format(std::string_view head) {
+void refuse_other_format(std::string_view head, const std::string& file, const std::string& wanted) {
   const Signature* s = find_signature(head);
-  return s == nullptr ? "" : s->name;
-}
-
-void refuse_other_format(const InputFile& file, const std::string& wanted) {
-  const Signature* s = find_signature(read_head(file));
   if (s == nullptr || std::string_view(s->name).find(wanted) != std::string_view::npos) return;
-  throw Error({"io.wrong_format", file.path(), "byte 0", "a " + wanted + " file", s->name, s->hint});
+  throw Error({"io.wrong_format", file, "byte 0", "a " + wanted + " file", s->name, s->hint});
 }
 
 }  // namespace safetylock

@@ -5,16 +5,15 @@
 #include <string>
 #include <string_view>
 
-#include "base/file.h"
-
 namespace safetylock {
 
-/// "an HTML page" ... from the first bytes of a file; empty when nothing known.
-std::string guess_format(std::string_view head);
+/// Throws Error io.wrong_format when `head`, the first bytes of `file`, are those of a known format other
+/// than `wanted`
+/// ("GGUF", "safetensors"); returns when they tell nothing. For use once the file is known not to be what it
+/// should be.
+void refuse_other_format(std::string_view head, const std::string& file, const std::string& wanted);
 
-/// Throws Error io.wrong_format when the first bytes of `file` are those of a known format other than
-/// `wanted`
-/// ("GGUF", "safetensors"); returns when they tell nothing.
-void refuse_other_format(const InputFile& file, const std::string& wanted);
+/// As many first bytes as `refuse_other_format` can use.
+constexpr size_t kSniffBytes = 64;
 
 }  // namespace safetylock
