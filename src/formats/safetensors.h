@@ -48,6 +48,9 @@ class SafetensorsFile {
   const std::vector<SafetensorsTensor>& tensors() const noexcept { return tensors_; }  ///< by offset
   const SafetensorsTensor* find(std::string_view name) const;
 
+  /// The file read from; nullptr when opened from bytes.
+  const InputFile* input() const noexcept { return std::get_if<InputFile>(&source_); }
+
   /// Fills `out` from byte `begin` of the tensor. Throws io.truncated or io.read.
   void read_bytes(const SafetensorsTensor& tensor, std::uint64_t begin, std::span<std::byte> out) const;
   /// Values [begin, begin + out.size()) of an F64, F32, F16 or BF16 tensor as float32 (F64 is rounded).

@@ -1,0 +1,277 @@
+#include "formats/hf_config.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "formats/config_limits.h"
+#include "safetylock/error.h"
+
+namespace safetylock {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
+
+struct Family {
+  const char* architecture;
+  const char* model_type;
+  std::int64_t default_context;  // transformers' default of max_position_embeddings
+};
+
+constexpr std::array kFamilies = {
+    Family{"LlamaForCausalLM", "llama", 2'048},
+    Family{"Qwen2ForCausalLM", "qwen2", 32'768},
+};
+
+class Reader {
+ public:
+  Reader(const Json& json, const std::string& file) : o_(json, file) {}
+
+  ModelConfig read() {
+    const Family& family = find_family();
+    c_.architecture = family.architecture;
+    c_.model_type = family.model_type;
+    refuse_unsupported();
+    read_dimensions(family);
+    read_rope();
+    read_biases();
+    c_.tie_word_embeddings = o_.boolean_or("tie_word_embeddings", false);
+    if (o_.has("bos_token_id")) c_.bos_token_id = o_.integer("bos_token_id", 0, limits::kExtent);
+    return c_;
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& code, const std::string& where, const std::string& expected,
+                         const std::string& found, const std::string& hint = "") const {
+    throw Error({code, o_.file(), where, expected, found, hint});
+  }
+  [[noreturn]] void unsupported(const std::string& key, const std::string& expected) const {
+    fail("cfg.unsupported", "/" + key, expected, describe_json(o_.at(key)));
+  }
+
+  const Family& find_family() const {
+    const std::string type = o_.string_or("model_type", "");
+    std::string architecture;
+    if (o_.has("architectures")) {
+      const Json& list = o_.at("architectures");
+      if (!list.is_array() || list.size() != 1 || !list[0].is_string()) {
+        fail("cfg.type", "/architectures", "a list of one class name", describe_json(list));
+      }
+      architecture = list[0].get<std::string>();
+    }
+    for (const Family& f : kFamilies) {
+      const bool type_fits = type.empty() || type == f.model_type;
+      const bool class_fits = architecture.empty() || architecture == f.architecture;
+      if (type_fits && class_fits && !(type.empty() && architecture.empty())) {
+        if (o_.has("auto_map")) {
+          log::info("{}: auto_map names custom code, which is never run: {} is built in", o_.file(),
+                    f.architecture);
+        }
+        return f;
+      }
+    }
+    const std::string found =
+        "\"" + escape_untrusted(architecture) + "\" with model_type \"" + escape_untrusted(type) + "\"";
+    fail(o_.has("auto_map") ? "cfg.custom_code" : "cfg.unsupported", "/architectures",
+         "LlamaForCausalLM (llama) or Qwen2ForCausalLM (qwen2)", found,
+         o_.has("auto_map") ? "Code that comes with a model is never run" : "");
+  }
+
+  void refuse_unsupported() const {
+    for (const char* key : {"quantization_config", "compression_config"}) {
+      if (o_.has(key)) unsupported(key, "weights in float32, float16 or bfloat16");
+    }
+    for (const char* key : {"num_experts", "num_local_experts", "moe_intermediate_size"}) {
+      if (o_.has(key)) unsupported(key, "a dense model");
+    }
+    if (o_.string_or("hidden_act", "silu") != "silu") unsupported("hidden_act", "silu");
+    if (o_.boolean_or("use_sliding_window", false))
+      unsupported("use_sliding_window", "attention over the whole context");
+    if (c_.model_type == "llama" && o_.has("sliding_window"))
+      unsupported("sliding_window", "attention over the whole context");
+    if (o_.has("layer_types")) {
+      const Json& types = o_.at("layer_types");
+      const bool full = types.is_array() && std::all_of(types.begin(), types.end(),
+                                                        [](const Json& t) { return t == "full_attention"; });
+      if (!full) unsupported("layer_types", "full_attention in every layer");
+    }
+    check_dtype();
+  }
+
+  void check_dtype() const {
+    if (o_.has("dtype") && o_.has("torch_dtype") && o_.string("dtype") != o_.string("torch_dtype")) {
+      fail("cfg.conflict", "/dtype", "the value of torch_dtype, " + describe_json(o_.at("torch_dtype")),
+           describe_json(o_.at("dtype")));
+    }
+  }
+
+  void read_dimensions(const Family& family) {
+    c_.num_hidden_layers = o_.integer("num_hidden_layers", 1, limits::kLayers);
+    c_.hidden_size = o_.integer("hidden_size", 1, limits::kExtent);
+    c_.intermediate_size = o_.integer("intermediate_size", 1, limits::kExtent);
+    c_.vocab_size = o_.integer("vocab_size", 1, limits::kExtent);
+    c_.num_attention_heads = o_.integer("num_attention_heads", INT64_MIN, INT64_MAX);
+    c_.num_key_value_heads =
+        o_.integer_or("num_key_value_heads", c_.num_attention_heads, INT64_MIN, INT64_MAX);
+    c_.max_position_embeddings =
+        o_.integer_or("max_position_embeddings", family.default_context, 1, limits::kContext);
+    c_.rms_norm_eps = o_.number_or("rms_norm_eps", 1e-6);
+    if (o_.has("head_dim")) {
+      c_.head_dim = o_.integer("head_dim", 1, limits::kHeadDim);
+    } else if (c_.num_attention_heads > 0 && c_.hidden_size % c_.num_attention_heads == 0) {
+      c_.head_dim = c_.hidden_size / c_.num_attention_heads;
+    } else {
+      fail("cfg.heads", "/num_attention_heads",
+           "a divisor of the hidden size " + std::to_string(c_.hidden_size) + ", as no head_dim is given",
+           std::to_string(c_.num_attention_heads));
+    }
+  }
+
+  // A number that may stand in the old place, the new one or both.
+  void number_in(const JsonObject* object, const char* key, double& value, std::string& seen_in) const {
+    if (object == nullptr || !object->has(key)) return;
+    const double v = object->number(key);
+    if (!seen_in.empty() && v != value) {
+      fail("cfg.conflict", object->pointer_to(key), "the value of " + seen_in + ", " + std::to_string(value),
+           std::to_string(v));
+    }
+    value = v;
+    seen_in = object->pointer_to(key);
+  }
+
+  static std::string type_of(const JsonObject& scaling) {
+    const std::string type = scaling.string_or("rope_type", scaling.string_or("type", "default"));
+    if (scaling.has("type") && scaling.string("type") != type) {
+      throw Error({"cfg.conflict", scaling.file(), scaling.pointer_to("type"),
+                   "the value of rope_type, \"" + escape_untrusted(type) + "\"",
+                   describe_json(scaling.at("type")), ""});
+    }
+    return type;
+  }
+
+  void read_rope() {
+    std::vector<JsonObject> scalings;  // transformers 4, then 5
+    for (const char* key : {"rope_scaling", "rope_parameters"}) {
+      if (o_.has(key)) scalings.push_back(o_.object(key));
+    }
+    std::string theta_in;
+    number_in(&o_, "rope_theta", c_.rope_theta, theta_in);
+    std::string partial_in;
+    double partial = 1.0;
+    number_in(&o_, "partial_rotary_factor", partial, partial_in);
+    for (const JsonObject& s : scalings) {
+      number_in(&s, "rope_theta", c_.rope_theta, theta_in);
+      number_in(&s, "partial_rotary_factor", partial, partial_in);
+    }
+    if (partial != 1.0)
+      fail("cfg.unsupported", partial_in, "1", std::to_string(partial),
+           "Partial rotary embeddings are not supported");
+    for (const JsonObject& s : scalings) {
+      if (type_of(s) != type_of(scalings.front())) {
+        fail("cfg.conflict", s.pointer_to("rope_type"),
+             "the type of rope_scaling, \"" + escape_untrusted(type_of(scalings.front())) + "\"",
+             "\"" + escape_untrusted(type_of(s)) + "\"");
+      }
+    }
+    if (!scalings.empty()) read_scaling(scalings, type_of(scalings.front()));
+  }
+
+  void read_scaling(const std::vector<JsonObject>& scalings, const std::string& type) {
+    RopeScaling& r = c_.rope_scaling;
+    if (type == "default") return;
+    if (type == "linear") {
+      r.type = RopeScaling::Type::linear;
+    } else if (type == "llama3") {
+      r.type = RopeScaling::Type::llama3;
+    } else {
+      fail("cfg.unsupported", scalings.front().pointer_to("rope_type"), "default, linear or llama3",
+           "\"" + escape_untrusted(type) + "\"", "Ignoring it would give wrong text quietly");
+    }
+    r.factor = required(scalings, "factor");
+    if (r.type != RopeScaling::Type::llama3) return;
+    r.low_freq_factor = required(scalings, "low_freq_factor");
+    r.high_freq_factor = required(scalings, "high_freq_factor");
+    required(scalings, "original_max_position_embeddings");
+    r.original_max_position_embeddings =
+        first_with(scalings, "original_max_position_embeddings")
+            .integer("original_max_position_embeddings", 1, limits::kContext);
+  }
+
+  static const JsonObject& first_with(const std::vector<JsonObject>& scalings, const char* key) {
+    const auto it =
+        std::find_if(scalings.begin(), scalings.end(), [&](const JsonObject& s) { return s.has(key); });
+    return it == scalings.end() ? scalings.front() : *it;
+  }
+
+  // The value of `key`, the same wherever it stands; cfg.missing when it stands nowhere.
+  double required(const std::vector<JsonObject>& scalings, const char* key) const {
+    double value = first_with(scalings, key).number(key);
+    std::string seen_in = first_with(scalings, key).pointer_to(key);
+    for (const JsonObject& s : scalings) number_in(&s, key, value, seen_in);
+    return value;
+  }
+
+  void read_biases() {
+    if (c_.model_type == "qwen2") {
+      c_.attention_bias = true;
+      return;
+    }
+    c_.attention_bias = o_.boolean_or("attention_bias", false);
+    c_.attention_out_bias = c_.attention_bias;
+    c_.mlp_bias = o_.boolean_or("mlp_bias", false);
+    if (o_.has("qkv_bias") && o_.boolean_or("qkv_bias", false) != c_.attention_bias) {
+      fail("cfg.conflict", "/qkv_bias", "the value of attention_bias", describe_json(o_.at("qkv_bias")),
+           "vLLM obeys qkv_bias and transformers does not: the model would differ between engines");
+    }
+  }
+
+  JsonObject o_;
+  ModelConfig c_;
+};
+
+// An id or a list of ids.
+std::vector<std::int64_t> token_ids(const JsonObject& o, const char* key) {
+  const Json& v = o.at(key);
+  const auto fail = [&](const Json& found) {
+    throw Error({"cfg.token_id", o.file(), o.pointer_to(key), "a token id or a list of token ids",
+                 describe_json(found), ""});
+  };
+  const auto id_of = [&](const Json& id) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > static_cast<std::uint64_t>(limits::kExtent))
+      fail(id);
+    return id.get<std::int64_t>();
+  };
+  if (!v.is_array()) return {id_of(v)};
+  if (v.empty()) fail(v);
+  std::vector<std::int64_t> ids;
+  for (const Json& id : v) {
+    if (std::find(ids.begin(), ids.end(), id_of(id)) == ids.end()) ids.push_back(id_of(id));
+  }
+  return ids;
+}
+
+}  // namespace
+
+ModelConfig read_hf_config(const std::string& folder) {
+  const std::string path = join_path(folder, "config.json");
+  const std::string file = escape_untrusted(path, 1000);
+  const Json json = parse_json(read_file(path, kMaxConfigBytes), file);
+  ModelConfig config = Reader(json, file).read();
+  // What generate() of transformers stops at: generation_config.json, and config.json where that says
+  // nothing.
+  const JsonObject root(json, file);
+  if (root.has("eos_token_id")) config.eos_token_ids = token_ids(root, "eos_token_id");
+  const std::string generation_path = join_path(folder, "generation_config.json");
+  if (is_regular_file(generation_path)) {
+    const std::string generation_file = escape_untrusted(generation_path, 1000);
+    const Json generation = parse_json(read_file(generation_path, kMaxConfigBytes), generation_file);
+    const JsonObject g(generation, generation_file);
+    if (g.has("eos_token_id")) config.eos_token_ids = token_ids(g, "eos_token_id");
+  }
+  validate(config, file);
+  return config;
+}
+
+}  // namespace safetylock
