@@ -11,7 +11,7 @@ namespace safetylock {
 struct ApplyOptions {
   /// Nothing: the lock's default strength. 0: unlocked (the computation is skipped, not done with zeros).
   /// Above the lock's alpha_max: Error arg.alpha.
-  std::optional<double> alpha;
+  std::optional<double> alpha = {};
 };
 
 /// A lock in force on a model. Undone when destroyed; afterwards the model's outputs are bit-equal to before.

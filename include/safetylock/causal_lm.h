@@ -26,8 +26,8 @@ struct LoadOptions {
   /// auto, float32, bfloat16, float16. auto: bfloat16 on CUDA and on CPUs with native bfloat16 arithmetic,
   /// else float32.
   std::string dtype = "auto";
-  std::string adapter;  ///< folder of a PEFT LoRA adapter to merge into the weights; empty: none
-  ProgressCallback on_progress;
+  std::string adapter = {};  ///< folder of a PEFT LoRA adapter to merge into the weights; empty: none
+  ProgressCallback on_progress = {};
 };
 
 enum class LogitsOf { last_token, all_tokens };

@@ -39,9 +39,9 @@ struct RenderedPrompt {
 struct ChatTemplateOptions {
   bool add_generation_prompt = false;
   /// JSON array of tool descriptions (OpenAI style) as text; empty: none.
-  std::string tools_json;
+  std::string tools_json = {};
   /// Extra template variables as a JSON object text, e.g. {"enable_thinking": false}; empty: none.
-  std::string variables_json;
+  std::string variables_json = {};
 };
 
 class ChatTemplate {

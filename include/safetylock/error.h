@@ -15,11 +15,11 @@ namespace safetylock {
 /// Texts that come from files or users are escaped and cut to 200 bytes before they enter an Error.
 struct ErrorFields {
   std::string code;      ///< stable, dotted, lower case
-  std::string file;      ///< path of the input at fault; empty if none
-  std::string where;     ///< function argument, byte offset, JSON pointer, tensor name, line ...
-  std::string expected;  ///< the rule
-  std::string found;     ///< the value received
-  std::string hint;      ///< what to do about it
+  std::string file = {};      ///< path of the input at fault; empty if none
+  std::string where = {};     ///< function argument, byte offset, JSON pointer, tensor name, line ...
+  std::string expected = {};  ///< the rule
+  std::string found = {};     ///< the value received
+  std::string hint = {};      ///< what to do about it
 };
 
 class Error : public std::runtime_error {

@@ -43,11 +43,11 @@ struct Mean {
 struct EvaluateOptions {
   std::int64_t max_new_tokens = 48;
   std::int64_t batch_size = 16;
-  std::string system;
+  std::string system = {};
   bool trust_special_tokens = false;
-  std::optional<Strength> strength;  ///< nothing: as applied to the model
+  std::optional<Strength> strength = {};  ///< nothing: as applied to the model
   bool margin_only = false;          ///< one forward a prompt, no replies
-  ProgressCallback on_progress;      ///< unit "prompts"
+  ProgressCallback on_progress = {};      ///< unit "prompts"
 };
 
 struct PromptResult {

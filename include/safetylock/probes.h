@@ -53,7 +53,7 @@ struct RankOptions {
   std::int64_t repeats = 5;  ///< grouped: repeated splits; paper: 1 split
   double train_fraction = 0.6;
   ProbeOptions probe;
-  ProgressCallback on_progress;  ///< unit "splits"
+  ProgressCallback on_progress = {};  ///< unit "splits"
 };
 
 /// All L*H heads, best first: by accuracy, ties by AUC, then by HeadId. `values` [N, L, H, D], `labels` and

@@ -1,0 +1,126 @@
+#include "safetylock/generate.h"
+
+#include "base/utf8.h"
+#include "engine/token_generator.h"
+
+namespace safetylock {
+namespace {
+
+void check_range(const char* name, std::int64_t value, std::int64_t lo, std::int64_t hi) {
+  if (value >= lo && value <= hi) return;
+  throw Error({.code = "arg.range",
+               .where = name,
+               .expected = std::to_string(lo) + " to " + std::to_string(hi),
+               .found = std::to_string(value)});
+}
+
+void check_options(const GenerateOptions& options, const ModelConfig& config) {
+  check_range("max_new_tokens", options.max_new_tokens, 1, config.max_position_embeddings);
+  check_range("batch_size", options.batch_size, 1, 65536);
+  check_range("logprobs", options.logprobs, 0, std::min<std::int64_t>(20, config.vocab_size));
+  for (const TokenId id : options.stop_token_ids) check_range("stop_token_ids", id, 0, config.vocab_size - 1);
+}
+
+std::vector<ChatMessage> messages_of(const GenerateRequest& request, const std::string& system,
+                                     size_t index) {
+  const std::string where = "prompt " + std::to_string(index);
+  if (request.messages.empty() || request.messages.back().content.empty()) {
+    throw Error({.code = "arg.prompt", .where = where, .expected = "some text", .found = "an empty prompt"});
+  }
+  std::vector<ChatMessage> messages = request.messages;
+  if (!system.empty() && messages.front().role != "system")
+    messages.insert(messages.begin(), {"system", system});
+  for (const ChatMessage& message : messages) {
+    if (const auto offset = utf8::find_invalid(message.content)) {
+      throw Error({.code = "arg.prompt",
+                   .where = where + ", " + escape_untrusted(message.role) + " message, byte " +
+                            std::to_string(*offset),
+                   .expected = "valid UTF-8",
+                   .found = escape_untrusted(std::string_view(message.content).substr(*offset, 4))});
+    }
+  }
+  return messages;
+}
+
+std::vector<TokenId> encode_prompt(const CausalLM& model, const GenerateRequest& request,
+                                   const GenerateOptions& options, size_t index) {
+  const RenderedPrompt prompt = model.chat_template().render(messages_of(request, options.system, index),
+                                                             {.add_generation_prompt = true});
+  std::vector<TokenId> ids = model.tokenizer().encode(prompt, options.trust_special_tokens).ids;
+  const auto tokens = static_cast<std::int64_t>(ids.size());
+  const std::int64_t context = model.config().max_position_embeddings;
+  if (tokens < 1 || tokens + options.max_new_tokens > context) {
+    throw Error(
+        {.code = "arg.prompt",
+         .where = "prompt " + std::to_string(index),
+         .expected = "at most " + std::to_string(context) + " tokens of prompt and reply",
+         .found = std::to_string(tokens) + " tokens of prompt and up to " +
+                  std::to_string(options.max_new_tokens) + " of reply",
+         .hint = "Shorten the prompt or ask for fewer tokens; the start of a prompt is never dropped"});
+  }
+  return ids;
+}
+
+Strength strength_of(const GenerateRequest& request, const Interventions* lock) {
+  if (!request.strength) return lock == nullptr ? Strength() : lock->strengths.front();
+  if (lock == nullptr && !request.strength->is_zero()) {
+    throw Error({.code = "lock.state",
+                 .where = "strength",
+                 .expected = "a lock applied to the model",
+                 .found = "none",
+                 .hint = "Call apply_lock first"});
+  }
+  return *request.strength;
+}
+
+/// What ends a reply: the config's list, what its tokenizer declares as ends, and the caller's.
+std::set<TokenId> stop_ids_of(const CausalLM& model, const GenerateOptions& options) {
+  std::set<TokenId> ids(options.stop_token_ids.begin(), options.stop_token_ids.end());
+  ids.insert(model.config().eos_token_ids.begin(), model.config().eos_token_ids.end());
+  // Some fine-tunes keep a base model's eos although their template ends turns with one of these.
+  for (const char* name : {"<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>"}) {
+    const std::optional<TokenId> id = model.tokenizer().token_to_id(name);
+    if (id && model.tokenizer().is_special(*id)) ids.insert(*id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+Generation generate(const CausalLM& model, const std::string& prompt, const GenerateOptions& options) {
+  return generate_batch(model, {{.messages = {{"user", prompt}}}}, options).front();
+}
+
+std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<GenerateRequest>& requests,
+                                       const GenerateOptions& options) {
+  check_options(options, model.config());
+  const std::shared_ptr<const Interventions> lock = model.default_interventions();
+  std::vector<TokenRequest> token_requests;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    token_requests.push_back({.prompt_ids = encode_prompt(model, requests[i], options, i),
+                              .strength = strength_of(requests[i], lock.get())});
+  }
+  if (requests.empty()) return {};
+  std::vector<Generation> generations(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) generations[i].prompt_ids = token_requests[i].prompt_ids;
+
+  std::vector<TokenResult> results = translating_torch_errors([&] {
+    return TokenGenerator(model.impl(), lock ? lock->biases : std::map<std::int64_t, at::Tensor>(),
+                          std::move(token_requests),
+                          {.max_new_tokens = options.max_new_tokens,
+                           .batch_size = options.batch_size,
+                           .logprobs = options.logprobs,
+                           .stop_ids = stop_ids_of(model, options),
+                           .on_progress = options.on_progress})
+        .run();
+  });
+  for (size_t i = 0; i < results.size(); ++i) {
+    generations[i].token_ids = std::move(results[i].token_ids);
+    generations[i].text = model.tokenizer().decode(generations[i].token_ids);
+    generations[i].finish_reason = std::move(results[i].finish_reason);
+    generations[i].logprobs = std::move(results[i].logprobs);
+  }
+  return generations;
+}
+
+}  // namespace safetylock

@@ -1,0 +1,162 @@
+#include "engine/token_generator.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace safetylock {
+
+TokenGenerator::TokenGenerator(const CausalLM::Impl& model, std::map<std::int64_t, at::Tensor> biases,
+                               std::vector<TokenRequest> requests, TokenGeneratorOptions options)
+    : model_(model),
+      hooks_(model.registry->snapshot()),
+      biases_(std::move(biases)),
+      requests_(std::move(requests)),
+      options_(std::move(options)),
+      results_(requests_.size()),
+      cache_(model.decoder.config, std::min(options_.batch_size, static_cast<std::int64_t>(requests_.size())),
+             model.decoder.options()) {}
+
+std::vector<TokenResult> TokenGenerator::run() {
+  const c10::InferenceMode inference;
+  while (finished_ < requests_.size()) {
+    report_progress();
+    const bool free_slot = static_cast<std::int64_t>(active_.size()) < cache_.slots();
+    if (free_slot && admitted_ < requests_.size()) {
+      admit();
+    } else {
+      decode_step();
+    }
+    retire_finished();
+  }
+  report_progress();
+  return std::move(results_);
+}
+
+/// Fills the free slots and runs their prompts.
+void TokenGenerator::admit() {
+  const size_t first = active_.size();
+  BatchBuilder builder;
+  std::int64_t longest = 0;
+  while (static_cast<std::int64_t>(active_.size()) < cache_.slots() && admitted_ < requests_.size()) {
+    const auto slot = static_cast<std::int64_t>(active_.size());
+    const std::vector<TokenId>& prompt = requests_[admitted_].prompt_ids;
+    builder.add(prompt, 0, slot, {}, slot);
+    longest = std::max(longest, static_cast<std::int64_t>(prompt.size()));
+    active_.push_back({.request = admitted_++, .next = 0});
+  }
+  cache_.reserve(longest + 1);
+  const PackedBatch batch = builder.build();
+  advance(batch, steering_for(batch, first), first);
+  membership_changed_ = true;
+}
+
+void TokenGenerator::decode_step() {
+  BatchBuilder builder;
+  std::int64_t longest = 0;
+  for (size_t s = 0; s < active_.size(); ++s) {
+    const auto slot = static_cast<std::int64_t>(s);
+    builder.add({active_[s].next}, cache_.length(slot), slot, {}, slot);
+    longest = std::max(longest, cache_.length(slot) + 1);
+  }
+  cache_.reserve(longest);
+  const PackedBatch batch = builder.build();
+  if (membership_changed_) decode_steering_ = steering_for(batch, 0);
+  membership_changed_ = false;
+  advance(batch, decode_steering_, 0);
+}
+
+void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering, size_t first) {
+  at::Tensor hidden = DecoderPass(model_.decoder, batch, steering, hooks_, &cache_).run();
+  if (batch.rows() != static_cast<std::int64_t>(batch.segments.size())) {
+    std::vector<std::int64_t> last;
+    for (const Segment& segment : batch.segments) last.push_back(segment.begin + segment.length - 1);
+    hidden = hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
+  }
+  const at::Tensor logits =
+      at::empty({hidden.size(0), model_.decoder.config.vocab_size}, hidden.options().dtype(at::kFloat));
+  logits_into(model_.decoder, hidden, logits);
+  check_logits(logits, first);
+  if (options_.logprobs > 0) add_logprobs(logits, first);
+  const at::Tensor chosen = logits.argmax(1).cpu();
+  for (std::int64_t i = 0; i < chosen.size(0); ++i) {
+    record(active_[first + static_cast<size_t>(i)], chosen.const_data_ptr<std::int64_t>()[i]);
+  }
+}
+
+void TokenGenerator::check_logits(const at::Tensor& logits, size_t first) const {
+  const at::Tensor sums = logits.sum(1).cpu();
+  for (std::int64_t i = 0; i < sums.size(0); ++i) {
+    if (std::isfinite(sums.const_data_ptr<float>()[i])) continue;
+    const size_t request = active_[first + static_cast<size_t>(i)].request;
+    check_finite(logits[i], "logits of prompt " + std::to_string(request) + ", token " +
+                                std::to_string(results_[request].token_ids.size()));
+  }
+}
+
+void TokenGenerator::record(Active& active, TokenId token) {
+  TokenResult& result = results_[active.request];
+  active.next = token;
+  if (options_.stop_ids.contains(token)) {
+    result.finish_reason = "stop";
+    return;
+  }
+  result.token_ids.push_back(token);
+  if (static_cast<std::int64_t>(result.token_ids.size()) == options_.max_new_tokens)
+    result.finish_reason = "length";
+}
+
+void TokenGenerator::add_logprobs(const at::Tensor& logits, size_t first) {
+  const auto [values, ids] = at::topk(at::log_softmax(logits, 1), options_.logprobs, 1);
+  const at::Tensor host_values = values.cpu(), host_ids = ids.cpu();
+  for (std::int64_t i = 0; i < logits.size(0); ++i) {
+    std::vector<TokenLogprob> step;
+    for (std::int64_t k = 0; k < options_.logprobs; ++k) {
+      const std::int64_t at = i * options_.logprobs + k;
+      step.push_back({host_ids.const_data_ptr<std::int64_t>()[at], host_values.const_data_ptr<float>()[at]});
+    }
+    results_[active_[first + static_cast<size_t>(i)].request].logprobs.push_back(std::move(step));
+  }
+}
+
+/// Keeps the active slots together, so that a decoding step reads the cache without gathering.
+void TokenGenerator::retire_finished() {
+  for (size_t s = active_.size(); s-- > 0;) {
+    if (results_[active_[s].request].finish_reason.empty()) continue;
+    ++finished_;
+    membership_changed_ = true;
+    const size_t last = active_.size() - 1;
+    if (s != last) {
+      cache_.copy_slot(static_cast<std::int64_t>(last), static_cast<std::int64_t>(s));
+      active_[s] = active_[last];
+    }
+    cache_.clear(static_cast<std::int64_t>(last));
+    active_.pop_back();
+  }
+}
+
+Steering TokenGenerator::steering_for(const PackedBatch& batch, size_t first) const {
+  Interventions interventions{.biases = biases_, .strengths = {}};
+  for (size_t s = 0; s < active_.size(); ++s)
+    interventions.strengths.push_back(requests_[active_[s].request].strength);
+  const bool unlocked = std::all_of(interventions.strengths.begin() + static_cast<std::ptrdiff_t>(first),
+                                    interventions.strengths.end(), [](Strength s) { return s.is_zero(); });
+  if (unlocked) return Steering();
+  return Steering(interventions, batch.requests, static_cast<std::int64_t>(active_.size()),
+                  model_.decoder.weights.embedding.scalar_type());
+}
+
+void TokenGenerator::report_progress() const {
+  if (!options_.on_progress) return;
+  const Progress progress{.stage = "generating",
+                          .done = static_cast<std::int64_t>(finished_),
+                          .total = static_cast<std::int64_t>(requests_.size()),
+                          .unit = "prompts"};
+  if (!options_.on_progress(progress) && finished_ < requests_.size()) {
+    throw Error({.code = "run.interrupted",
+                 .where = "generating",
+                 .found = std::to_string(finished_) + " of " + std::to_string(requests_.size()) +
+                          " replies finished"});
+  }
+}
+
+}  // namespace safetylock

@@ -1,0 +1,76 @@
+// Greedy decoding of many requests in one batch: new ones join when others have finished. Knows tokens, not
+// text.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/causal_lm_impl.h"
+#include "safetylock/generate.h"
+
+namespace safetylock {
+
+struct TokenRequest {
+  std::vector<TokenId> prompt_ids;  ///< not empty
+  Strength strength;
+};
+
+struct TokenResult {
+  std::vector<TokenId> token_ids;
+  std::string finish_reason;
+  std::vector<std::vector<TokenLogprob>> logprobs;
+};
+
+struct TokenGeneratorOptions {
+  std::int64_t max_new_tokens;
+  std::int64_t batch_size;
+  std::int64_t logprobs;
+  std::set<TokenId> stop_ids;
+  ProgressCallback on_progress;
+};
+
+/// One call of generate_batch.
+class TokenGenerator {
+ public:
+  /// `biases` as in Interventions; used for requests whose strength is not zero.
+  TokenGenerator(const CausalLM::Impl& model, std::map<std::int64_t, at::Tensor> biases,
+                 std::vector<TokenRequest> requests, TokenGeneratorOptions options);
+
+  /// Throws num.nonfinite (request, step), run.interrupted.
+  std::vector<TokenResult> run();
+
+ private:
+  /// A request in a slot of the cache.
+  struct Active {
+    size_t request;
+    TokenId next;  ///< chosen, not yet seen by the model
+  };
+
+  void admit();
+  void decode_step();
+  /// Runs `batch`, whose segments belong to active_[first], active_[first + 1] ...: chooses and records their
+  /// next token.
+  void advance(const PackedBatch& batch, const Steering& steering, size_t first);
+  void check_logits(const at::Tensor& logits, size_t first) const;
+  void record(Active& active, TokenId token);
+  void add_logprobs(const at::Tensor& logits, size_t first);
+  void retire_finished();
+  Steering steering_for(const PackedBatch& batch, size_t first) const;
+  void report_progress() const;
+
+  const CausalLM::Impl& model_;
+  HookSnapshot hooks_;
+  std::map<std::int64_t, at::Tensor> biases_;
+  std::vector<TokenRequest> requests_;
+  TokenGeneratorOptions options_;
+  std::vector<TokenResult> results_;
+  KvCache cache_;
+  std::vector<Active> active_;  // active_[s] holds slot s
+  size_t admitted_ = 0, finished_ = 0;
+  Steering decode_steering_;
+  bool membership_changed_ = true;  // decode_steering_ is out of date
+};
+
+}  // namespace safetylock

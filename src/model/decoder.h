@@ -1,0 +1,55 @@
+// The forward pass of a Llama or Qwen2 decoder over a packed batch, layer by layer.
+#pragma once
+
+#include "model/attention.h"
+#include "model/hook_registry.h"
+#include "model/kv_cache.h"
+#include "model/packed_batch.h"
+#include "model/rope.h"
+#include "model/steering.h"
+#include "model/weights.h"
+
+namespace safetylock {
+
+/// Everything the maths needs, immutable.
+struct Decoder {
+  ModelConfig config;
+  Weights weights;
+  at::Tensor inverse_frequencies;  ///< [D/2] float32 on the model's device
+
+  Decoder(ModelConfig model_config, Weights model_weights);
+  at::TensorOptions options() const { return weights.embedding.options(); }  ///< the model's device and dtype
+};
+
+/// One pass. The referenced objects must outlive it. Run under c10::InferenceMode.
+class DecoderPass {
+ public:
+  /// With a cache, segments with a slot continue what the cache holds; `finish` counts their tokens.
+  DecoderPass(const Decoder& decoder, const PackedBatch& batch, const Steering& steering, HookSnapshot hooks,
+              KvCache* cache = nullptr);
+
+  at::Tensor embed() const;                                                ///< [N, E]
+  at::Tensor head_outputs(std::int64_t layer, const at::Tensor& x) const;  ///< [N, H, D], the input of o_proj
+  /// The rest of the layer: x [N, E] and head outputs z [N, H, D] to the layer's output [N, E].
+  at::Tensor after_attention(std::int64_t layer, const at::Tensor& x, const at::Tensor& z) const;
+  at::Tensor decoder_layer(std::int64_t layer, const at::Tensor& x) const;  ///< [N, E] to [N, E]
+  /// All layers; the tokens are in the cache afterwards. [N, E], before the final norm.
+  at::Tensor run();
+
+ private:
+  void show(HookPoint point, std::int64_t layer, at::Tensor& value) const;
+
+  const Decoder& decoder_;
+  const PackedBatch& batch_;
+  const Steering& steering_;
+  HookSnapshot hooks_;
+  KvCache* cache_;
+  RopeTable rope_;
+  AttentionPlan attention_;
+};
+
+/// float32 logits of `hidden` [M, E] (outputs of the last layer) written to `out` [M, V], a few rows at a
+/// time.
+void logits_into(const Decoder& decoder, const at::Tensor& hidden, const at::Tensor& out);
+
+}  // namespace safetylock

@@ -1,0 +1,114 @@
+#include "pipeline/reply_sequences.h"
+
+#include <algorithm>
+
+#include "safetylock/error.h"
+
+namespace safetylock {
+namespace {
+
+using Ids = std::vector<TokenId>;
+
+size_t common_prefix(const Ids& a, const Ids& b, size_t limit) {
+  size_t n = 0;
+  while (n < std::min({a.size(), b.size(), limit}) && a[n] == b[n]) ++n;
+  return n;
+}
+
+/// A part of a sequence: the segment that holds it and the position of the segment's first token.
+struct Part {
+  size_t segment;
+  size_t begin, end;
+};
+
+class TreeBuilder {
+ public:
+  /// Adds ids[begin, end) below `above`; nothing when it is empty.
+  std::vector<Part> add(const Ids& ids, size_t begin, size_t end, size_t request, std::vector<Part> above) {
+    if (begin == end) return above;
+    std::vector<size_t> parents;
+    for (const Part& part : above) parents.push_back(part.segment);
+    const Ids tokens(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                     ids.begin() + static_cast<std::ptrdiff_t>(end));
+    first_rows_.push_back(rows_);
+    rows_ += end - begin;
+    const size_t segment = builder_.add(tokens, static_cast<std::int64_t>(begin),
+                                        static_cast<std::int64_t>(request), std::move(parents));
+    above.push_back({segment, begin, end});
+    return above;
+  }
+
+  std::int64_t row(const std::vector<Part>& path, size_t position) const {
+    const auto part = std::find_if(path.begin(), path.end(), [&](const Part& p) { return position < p.end; });
+    return static_cast<std::int64_t>(first_rows_[part->segment] + position - part->begin);
+  }
+
+  PackedBatch build() const { return builder_.build(); }
+
+ private:
+  BatchBuilder builder_;
+  std::vector<size_t> first_rows_;  // a segment each
+  size_t rows_ = 0;
+};
+
+}  // namespace
+
+ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool safe, size_t index,
+                           const CollectOptions& options) {
+  const std::string& reply = safe ? pair.safe : pair.unsafe;
+  const std::string where = "pair " + std::to_string(index) + ", " + (safe ? "safe" : "unsafe") + " reply";
+  std::vector<ChatMessage> messages;
+  if (!options.system.empty()) messages.push_back({"system", options.system});
+  messages.push_back({"user", pair.prompt});
+  messages.push_back({"assistant", reply});
+  const RenderedPrompt chat = model.chat_template().render(messages);
+  Encoding encoding = model.tokenizer().encode(chat, options.trust_special_tokens);
+
+  const RenderedPrompt::Span span = chat.span_of(static_cast<int>(messages.size()) - 1);
+  ReplySequence sequence;
+  for (size_t t = 0; t < encoding.ids.size(); ++t) {
+    const size_t begin = encoding.offsets[t].begin;
+    if (begin >= span.begin && begin < span.end) sequence.kept.push_back(static_cast<std::int64_t>(t));
+  }
+  if (sequence.kept.empty()) {
+    throw Error(
+        {.code = "data.too_short", .where = where, .expected = "at least one token", .found = "none"});
+  }
+  encoding.ids.resize(static_cast<size_t>(sequence.kept.back()) + 1);
+  const auto tokens = static_cast<std::int64_t>(encoding.ids.size());
+  if (tokens > model.config().max_position_embeddings) {
+    throw Error({.code = "data.too_long",
+                 .where = where,
+                 .expected = "at most " + std::to_string(model.config().max_position_embeddings) +
+                             " tokens with its prompt",
+                 .found = std::to_string(tokens)});
+  }
+  const auto kept = static_cast<std::int64_t>(sequence.kept.size());
+  sequence.kept.erase(sequence.kept.begin(),
+                      sequence.kept.begin() + std::max<std::int64_t>(0, kept - options.tokens_per_reply));
+  sequence.ids = std::move(encoding.ids);
+  return sequence;
+}
+
+PrefixTree build_prefix_tree(const std::vector<ReplySequence>& sequences) {
+  const Ids& first = sequences.front().ids;
+  size_t shared_by_all = first.size();
+  for (const ReplySequence& s : sequences) shared_by_all = common_prefix(first, s.ids, shared_by_all);
+
+  TreeBuilder tree;
+  const std::vector<Part> root = tree.add(first, 0, shared_by_all, 0, {});
+  std::vector<std::int64_t> kept_rows;
+  for (size_t pair = 0; pair + 1 < sequences.size(); pair += 2) {
+    const Ids &safe = sequences[pair].ids, &unsafe = sequences[pair + 1].ids;
+    const size_t shared = common_prefix(safe, unsafe, safe.size());
+    const std::vector<Part> stem = tree.add(safe, shared_by_all, shared, pair, root);
+    for (size_t s = pair; s < pair + 2; ++s) {
+      const std::vector<Part> path = tree.add(sequences[s].ids, shared, sequences[s].ids.size(), s, stem);
+      for (const std::int64_t position : sequences[s].kept)
+        kept_rows.push_back(tree.row(path, static_cast<size_t>(position)));
+    }
+  }
+  return {.batch = tree.build(), .kept_rows = at::tensor(kept_rows, at::kLong)};
+}
+
+}  // namespace safetylock

@@ -1,0 +1,31 @@
+// Prompt pairs as token sequences, and the prefixes that sequences share.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/packed_batch.h"
+#include "safetylock/head_activations.h"
+
+namespace safetylock {
+
+/// A chat up to the last token of its reply, and where its last reply tokens are.
+struct ReplySequence {
+  std::vector<TokenId> ids;
+  std::vector<std::int64_t> kept;  ///< positions of the last r tokens that begin inside the reply, ascending
+};
+
+/// Throws data.too_short when no token begins inside the reply, data.too_long beyond the model's context.
+ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool safe, size_t index,
+                           const CollectOptions& options);
+
+/// Sequences two by two (safe and unsafe reply of a pair) packed with what they share computed once: the
+/// longest common prefix of all, then the longest common prefix of each two, then the tails.
+struct PrefixTree {
+  PackedBatch batch;
+  at::Tensor kept_rows;  ///< [N] int64 on the CPU: row of each sequence's kept tokens, sequence by sequence
+};
+/// `sequences` has an even, non-zero number of entries, none empty.
+PrefixTree build_prefix_tree(const std::vector<ReplySequence>& sequences);
+
+}  // namespace safetylock
