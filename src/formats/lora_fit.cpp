@@ -1,0 +1,127 @@
+// Whether an adapter belongs to a base model.
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "formats/checkpoint_tensors.h"
+#include "formats/lora.h"
+#include "formats/lora_config.h"
+#include "safetylock/error.h"
+
+namespace safetylock {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+
+// Levenshtein distance.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({substituted, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+class Fit {
+ public:
+  Fit(const LoraAdapter& adapter, std::span<const CheckpointTensor> base) : adapter_(adapter) {
+    for (const CheckpointTensor& t : base) base_.emplace(t.name, &t);
+  }
+
+  void check() const {
+    for (const LoraModule& m : adapter_.modules) {
+      const CheckpointTensor& weight = place_of(m.module + std::string(kWeight));
+      const std::vector<std::uint64_t> want = {m.out_features, m.in_features};
+      if (weight.shape != want) {
+        fail("lora.shape", "module \"" + escape_untrusted(m.module) + "\"",
+             "a change of the base's " + shape_text(weight.shape), "one of " + shape_text(want),
+             "The adapter was made for another model");
+      }
+    }
+    for (const LoraReplacement& r : adapter_.replacements) check_replacement(r);
+    check_changes_something();
+    check_complete();
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& code, const std::string& where, const std::string& expected,
+                         const std::string& found, const std::string& hint = "") const {
+    throw Error({code, adapter_.path, where, expected, found, hint});
+  }
+
+  const CheckpointTensor& place_of(const std::string& name) const {
+    const auto it = base_.find(name);
+    if (it != base_.end()) return *it->second;
+    const auto nearest = std::min_element(base_.begin(), base_.end(), [&](const auto& a, const auto& b) {
+      return edit_distance(name, a.first) < edit_distance(name, b.first);
+    });
+    fail("lora.target", "tensor \"" + escape_untrusted(name) + "\"", "a tensor of the base model",
+         nearest == base_.end() ? "none"
+                                : "none of that name; the nearest is \"" + std::string(nearest->first) + "\"",
+         "The adapter was made for another model");
+  }
+
+  void check_replacement(const LoraReplacement& r) const {
+    const CheckpointTensor& tensor = place_of(r.tensor);
+    if (tensor.shape != r.shape) {
+      fail("lora.shape", "tensor \"" + escape_untrusted(r.tensor) + "\"", shape_text(tensor.shape),
+           shape_text(r.shape),
+           "A vocabulary that the adapter resized is not supported; merge it with PEFT first");
+    }
+    const bool tied = !base_.contains("lm_head.weight");
+    if (tied && r.tensor == "model.embed_tokens.weight") {
+      fail("lora.unsupported", r.tensor, "an embedding of its own", "one that the output head shares",
+           "Merge the adapter with PEFT first");
+    }
+  }
+
+  // B starts as zeros: an adapter that was saved before training changes nothing.
+  void check_changes_something() const {
+    const auto is_zero = [](float v) { return v == 0.0F; };
+    const bool idle =
+        adapter_.replacements.empty() &&
+        std::all_of(adapter_.modules.begin(), adapter_.modules.end(), [&](const LoraModule& m) {
+          return std::all_of(m.b.begin(), m.b.end(), is_zero) || std::all_of(m.a.begin(), m.a.end(), is_zero);
+        });
+    if (idle) {
+      fail("lora.no_effect", "", "an adapter that changes the model", "only zeros",
+           "It was saved before it was trained, or damaged");
+    }
+  }
+
+  bool is_meant(std::string_view module) const {
+    if (adapter_.all_linear) return module.ends_with("_proj");
+    return std::any_of(adapter_.targets.begin(), adapter_.targets.end(),
+                       [&](const std::string& target) { return matches_module(target, module); });
+  }
+
+  void check_complete() const {
+    if (adapter_.restricted) return;
+    for (const auto& [name, tensor] : base_) {
+      if (tensor->shape.size() != 2 || !name.ends_with(kWeight)) continue;
+      const std::string_view module = name.substr(0, name.size() - kWeight.size());
+      if (is_meant(module) && adapter_.find(name) == nullptr && adapter_.find_replacement(name) == nullptr) {
+        fail("lora.partial", "target_modules", "a change of \"" + std::string(module) + "\"",
+             "none in the file", "The file is incomplete: the model would not be the one that was trained");
+      }
+    }
+  }
+
+  const LoraAdapter& adapter_;
+  std::map<std::string_view, const CheckpointTensor*> base_;
+};
+
+}  // namespace
+
+void check_lora_fits(const LoraAdapter& adapter, std::span<const CheckpointTensor> base) {
+  Fit(adapter, base).check();
+}
+
+}  // namespace safetylock
