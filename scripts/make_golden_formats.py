@@ -3,6 +3,7 @@
 
 Usage: make_golden_formats.py [TESTS_GOLDEN_FOLDER]
 """
+import csv
 import json
 import pathlib
 import random
@@ -75,6 +76,22 @@ def safetensors_reference(folder):
     (folder / "formats" / "reference.safetensors").write_bytes(save(tensors, metadata))
 
 
+def prompt_pairs(folder):
+    """The same pairs as CSV (Python's csv module), JSONL and JSON, with text that CSV must quote."""
+    rng = random.Random(SEED)
+    pieces = ["word", ",", '"', '""', "\n", "\r\n", " ", "'", ";", "é", "한", "😀", "\\", "\t", "a,b", '"x"']
+    rows = [["prompt", "safe", "unsafe", "topic"]]
+    for i in range(60):
+        text = lambda side: f"{side}{i}" + "".join(rng.choices(pieces, k=rng.randint(0, 12)))
+        rows.append([text("p"), text("s"), text("u"), rng.choice(["", "t"])])
+    with open(folder / "formats" / "pairs.csv", "w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows(rows)
+    pairs = [dict(zip(rows[0], row)) for row in rows[1:]]
+    (folder / "formats" / "pairs.json").write_text(json.dumps(pairs, indent=1))
+    (folder / "formats" / "pairs.jsonl").write_text(
+        "".join(json.dumps(pair, ensure_ascii=i % 2 == 0) + "\n" for i, pair in enumerate(pairs)), encoding="utf-8")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests" / "golden")
     for area in ("base", "formats"):
@@ -82,6 +99,7 @@ def main():
     utf8_replace(folder)
     ggml_blocks(folder)
     safetensors_reference(folder)
+    prompt_pairs(folder)
 
 
 if __name__ == "__main__":
