@@ -50,10 +50,10 @@ struct HeadScore {
 struct RankOptions {
   std::string protocol = "grouped";  ///< grouped: split by question; paper: 60/40 over rows
   std::uint64_t seed = 0;
-  std::int64_t repeats = 5;  ///< grouped: repeated splits; paper: 1 split
+  std::int64_t repeats = 5;  ///< grouped: random splits; paper draws one
   double train_fraction = 0.6;
   ProbeOptions probe;
-  ProgressCallback on_progress = {};  ///< unit "splits"
+  ProgressCallback on_progress = {};  ///< unit "heads"
 };
 
 /// All L*H heads, best first: by accuracy, ties by AUC, then by HeadId. `values` [N, L, H, D], `labels` and
