@@ -22,5 +22,16 @@ add_library(safetylock::torch ALIAS safetylock_torch)
 target_include_directories(safetylock_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(safetylock_torch INTERFACE ${TORCH_LIBRARIES})
 target_compile_options(safetylock_torch INTERFACE -fopenmp)
+get_filename_component(safetylock_torch_lib_dir "${TORCH_LIBRARY}" DIRECTORY)
+file(GLOB safetylock_openmp
+  "${safetylock_torch_lib_dir}/libgomp*.so*" "${safetylock_torch_lib_dir}/libiomp5.so"
+  "${safetylock_torch_lib_dir}/../../torch.libs/libgomp*.so*")
+if(safetylock_openmp)
+  list(GET safetylock_openmp 0 safetylock_openmp)
+  target_link_libraries(safetylock_torch INTERFACE "${safetylock_openmp}")
+else()
+  # A libtorch of a distribution uses the compiler's own runtime.
+  target_link_options(safetylock_torch INTERFACE -fopenmp)
+endif()
 separate_arguments(safetylock_torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
 target_compile_options(safetylock_torch INTERFACE ${safetylock_torch_flags})

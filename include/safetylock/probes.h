@@ -50,9 +50,9 @@ struct HeadScore {
 struct RankOptions {
   std::string protocol = "grouped";  ///< grouped: split by question; paper: 60/40 over rows
   std::uint64_t seed = 0;
-  std::int64_t repeats = 5;  ///< grouped: random splits; paper draws one
+  std::int64_t repeats = 5;  ///< how many random splits (protocol paper: always one)
   double train_fraction = 0.6;
-  ProbeOptions probe;
+  ProbeOptions probe = {};
   ProgressCallback on_progress = {};  ///< unit "heads"
 };
 

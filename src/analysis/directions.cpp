@@ -11,8 +11,8 @@ namespace safetylock {
 namespace {
 
 [[noreturn]] void fail_degenerate(const std::string& head, const char* what) {
-  throw Error({"probe.degenerate", "", "mean_difference_directions: " + head, "safe and unsafe rows that differ", what,
-               "Such a head cannot be locked; leave it out"});
+  throw Error({"probe.degenerate", "", "mean_difference_directions: " + head,
+               "safe and unsafe rows that differ", what, "Such a head cannot be locked; leave it out"});
 }
 
 MeanDifference mean_difference(const RowView& rows, const std::vector<std::int64_t>& labels, std::int64_t dim,
@@ -67,9 +67,10 @@ std::vector<MeanDifference> mean_difference_directions(const at::Tensor& values,
   const std::int64_t heads_per_layer = values.size(2);
   for (const HeadId& id : heads) {
     if (id.layer >= 0 && id.layer < layers && id.head >= 0 && id.head < heads_per_layer) continue;
-    throw Error({"arg.range", "", std::string(kFunction) + ": heads",
-                 "layers below " + std::to_string(layers) + ", heads below " + std::to_string(heads_per_layer),
-                 "layer " + std::to_string(id.layer) + ", head " + std::to_string(id.head), ""});
+    throw Error(
+        {"arg.range", "", std::string(kFunction) + ": heads",
+         "layers below " + std::to_string(layers) + ", heads below " + std::to_string(heads_per_layer),
+         "layer " + std::to_string(id.layer) + ", head " + std::to_string(id.head), ""});
   }
   const std::vector<std::int64_t> index = all_rows(all.rows());
   std::vector<MeanDifference> out(heads.size());

@@ -13,7 +13,8 @@ namespace {
 
 std::string shape_text(const at::Tensor& tensor) {
   std::string text = "[";
-  for (const std::int64_t extent : tensor.sizes()) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  for (const std::int64_t extent : tensor.sizes())
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
   return text + "]";
 }
 
@@ -22,8 +23,8 @@ std::string shape_text(const at::Tensor& tensor) {
 HeadValues::HeadValues(const at::Tensor& values, const char* function) {
   const bool layered = values.dim() == 4;
   if (!(values.dim() == 3 || layered) || values.numel() == 0) {
-    throw Error({"arg.shape", "", std::string(function) + ": values", "[N, M, D] or [N, L, H, D], none of them 0",
-                 shape_text(values), ""});
+    throw Error({"arg.shape", "", std::string(function) + ": values",
+                 "[N, M, D] or [N, L, H, D], none of them 0", shape_text(values), ""});
   }
   if (!values.is_floating_point()) {
     throw Error({"arg.dtype", "", std::string(function) + ": values", "a floating-point dtype",
@@ -58,20 +59,23 @@ void HeadValues::gather(std::int64_t head, std::vector<double>& out) const {
   if (finite) return;
   const auto bad = std::find_if(out.begin(), out.end(), [](double x) { return !std::isfinite(x); });
   if (bad == out.end()) return;  // finite values whose sum overflows
-  throw Error({"num.nonfinite", "", name(head) + ", row " + std::to_string((bad - out.begin()) / stride), "finite values",
-               std::to_string(*bad), "The model's activations overflowed; try another dtype"});
+  throw Error({"num.nonfinite", "", name(head) + ", row " + std::to_string((bad - out.begin()) / stride),
+               "finite values", std::to_string(*bad),
+               "The model's activations overflowed; try another dtype"});
 }
 
 std::string HeadValues::name(std::int64_t head) const {
   if (heads_per_layer_ == 0) return "head " + std::to_string(head);
-  return "layer " + std::to_string(head / heads_per_layer_) + ", head " + std::to_string(head % heads_per_layer_);
+  return "layer " + std::to_string(head / heads_per_layer_) + ", head " +
+         std::to_string(head % heads_per_layer_);
 }
 
 std::vector<std::int64_t> checked_integers(const at::Tensor& tensor, std::int64_t rows, const char* function,
                                            const char* argument) {
   const std::string where = std::string(function) + ": " + argument;
   if (tensor.dim() != 1 || tensor.size(0) != rows) {
-    throw Error({"arg.shape", "", where, "[" + std::to_string(rows) + "], one a row", shape_text(tensor), ""});
+    throw Error(
+        {"arg.shape", "", where, "[" + std::to_string(rows) + "], one a row", shape_text(tensor), ""});
   }
   if (tensor.scalar_type() != at::kLong) {
     throw Error({"arg.dtype", "", where, "int64", std::string(tensor.dtype().name()), ""});

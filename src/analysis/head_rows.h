@@ -1,12 +1,12 @@
 // From tensors of all heads to the contiguous rows of one, with the checks that every analysis starts with.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "analysis/row_kernels.h"
 
@@ -15,8 +15,8 @@ namespace safetylock {
 /// All heads' values on the CPU, to be read one head at a time.
 class HeadValues {
  public:
-  /// `values` [N, M, D] or [N, L, H, D] of a floating-point dtype, on any device. Throws arg.shape, arg.dtype; `function` names
-  /// the caller in the error.
+  /// `values` [N, M, D] or [N, L, H, D] of a floating-point dtype, on any device. Throws arg.shape,
+  /// arg.dtype; `function` names the caller in the error.
   HeadValues(const at::Tensor& values, const char* function);
 
   std::int64_t rows() const noexcept { return rows_; }    ///< N
@@ -36,7 +36,8 @@ class HeadValues {
   std::int64_t heads_per_layer_ = 0;  // 0: no layers
 };
 
-/// Labels as a vector. Throws arg.shape, arg.dtype, arg.range (neither 0 nor 1), data.single_class (with both counts).
+/// Labels as a vector. Throws arg.shape, arg.dtype, arg.range (neither 0 nor 1), data.single_class (with both
+/// counts).
 std::vector<std::int64_t> checked_labels(const at::Tensor& labels, std::int64_t rows, const char* function);
 
 /// [N] int64 as a vector. Throws arg.shape, arg.dtype.

@@ -1,4 +1,5 @@
-// An approximate inverse Hessian: limited-memory BFGS on top of a Cholesky factor that is renewed now and then.
+// An approximate inverse Hessian: limited-memory BFGS on top of a Cholesky factor that is renewed now and
+// then.
 #pragma once
 
 #include <deque>
@@ -25,8 +26,8 @@ class Cholesky {
   std::vector<double> lower_;
 };
 
-/// Nocedal and Wright, Numerical Optimization, algorithm 7.4; the initial matrix is the inverse of the Hessian that was
-/// last factored, or before that a multiple of the identity.
+/// Nocedal and Wright, Numerical Optimization, algorithm 7.4; the initial matrix is the inverse of the
+/// Hessian that was last factored, or before that a multiple of the identity.
 class InverseHessian {
  public:
   /// Factors the Hessian at the point with these margins and forgets the steps made before.

@@ -6,10 +6,13 @@
 namespace safetylock {
 namespace {
 
-double sigmoid(double z) { return 1.0 / (1.0 + std::exp(-z)); }
+double sigmoid(double z) {
+  return 1.0 / (1.0 + std::exp(-z));
+}
 
 double log_loss(double signed_margin) {
-  return signed_margin > 0 ? std::log1p(std::exp(-signed_margin)) : std::log1p(std::exp(signed_margin)) - signed_margin;
+  return signed_margin > 0 ? std::log1p(std::exp(-signed_margin))
+                           : std::log1p(std::exp(signed_margin)) - signed_margin;
 }
 
 }  // namespace
@@ -39,7 +42,8 @@ double ProbeProblem::to_weights(const std::vector<double>& v, std::vector<double
   return v.back() * scale_.back() - dot_product(w.data(), mean_.data(), rows_.dim);
 }
 
-void ProbeProblem::evaluate(const std::vector<double>& v, std::vector<double>& margins, std::vector<double>& gradient) {
+void ProbeProblem::evaluate(const std::vector<double>& v, std::vector<double>& margins,
+                            std::vector<double>& gradient) {
   constexpr std::int64_t kBlock = 16;  // rows that stay in the first-level cache between their two uses
   const double intercept = to_weights(v, w_);
   std::fill(gradient.begin(), gradient.end(), 0.0);
@@ -55,7 +59,8 @@ void ProbeProblem::evaluate(const std::vector<double>& v, std::vector<double>& m
     }
     accumulate_rows(block, residuals, gradient.data());
   }
-  for (size_t j = 0; j < w_.size(); ++j) gradient[j] = (gradient[j] - mean_[j] * sum + inverse_C_ * w_[j]) * scale_[j];
+  for (size_t j = 0; j < w_.size(); ++j)
+    gradient[j] = (gradient[j] - mean_[j] * sum + inverse_C_ * w_[j]) * scale_[j];
   gradient.back() = sum * scale_.back();
 }
 
@@ -85,7 +90,8 @@ std::vector<double> ProbeProblem::hessian(const std::vector<double>& margins) co
 }
 
 ProbeProblem::Slopes ProbeProblem::along(const std::vector<double>& v, const std::vector<double>& d,
-                                         const std::vector<double>& z, const std::vector<double>& u, double t) const {
+                                         const std::vector<double>& z, const std::vector<double>& u,
+                                         double t) const {
   Slopes s;
   for (size_t j = 0; j < mean_.size(); ++j) {
     const double a = scale_[j] * scale_[j] * inverse_C_ * d[j];
@@ -117,7 +123,8 @@ double ProbeProblem::largest_component(const std::vector<double>& gradient) cons
   return largest;
 }
 
-double ProbeProblem::suboptimality_bound(const std::vector<double>& gradient, const std::vector<double>& margins) const {
+double ProbeProblem::suboptimality_bound(const std::vector<double>& gradient,
+                                         const std::vector<double>& margins) const {
   double squares = 0;
   for (size_t j = 0; j < mean_.size(); ++j) squares += (gradient[j] / scale_[j]) * (gradient[j] / scale_[j]);
   double curvature = 0;

@@ -10,11 +10,12 @@
 
 namespace safetylock {
 
-/// f(w, b) = sum_i log(1 + exp(-s_i (w . x_i + b))) + |w|^2 / (2 C) with s_i = +1 for label 1, -1 for label 0.
+/// f(w, b) = sum_i log(1 + exp(-s_i (w . x_i + b))) + |w|^2 / (2 C) with s_i = +1 for label 1, -1 for label
+/// 0.
 ///
-/// With m_j the mean of feature j, the unknowns are v_j = w_j / scale_j and c = (b + w . m) / scale_b, where the scales
-/// make the curvature at most about 1: features of very different size, or far from zero, then look alike to a solver.
-/// The optimum stays where it is, since the intercept is not penalised.
+/// With m_j the mean of feature j, the unknowns are v_j = w_j / scale_j and c = (b + w . m) / scale_b, where
+/// the scales make the curvature at most about 1: features of very different size, or far from zero, then
+/// look alike to a solver. The optimum stays where it is, since the intercept is not penalised.
 class ProbeProblem {
  public:
   /// `labels` holds 0 or 1 for each of `rows`; both must outlive this. C > 0.
@@ -39,7 +40,8 @@ class ProbeProblem {
   double objective(const std::vector<double>& v, const std::vector<double>& margins) const;
   /// Largest component of the gradient with respect to (w, b).
   double largest_component(const std::vector<double>& gradient) const;
-  /// Upper bound of objective - minimum, from the curvature 1 / C of the penalty (and the intercept's own curvature).
+  /// Upper bound of objective - minimum, from the curvature 1 / C of the penalty (and the intercept's own
+  /// curvature).
   double suboptimality_bound(const std::vector<double>& gradient, const std::vector<double>& margins) const;
   Probe probe_at(const std::vector<double>& v, const std::vector<double>& margins) const;
 

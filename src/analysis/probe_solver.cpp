@@ -11,13 +11,13 @@
 namespace safetylock {
 namespace {
 
-// A Hessian costs as much as about fifteen gradients. Well-conditioned heads are done before the first one; the others
-// converge a few iterations after it.
+// A Hessian costs as much as about fifteen gradients. Well-conditioned heads are done before the first one;
+// the others converge a few iterations after it.
 constexpr int kIterationsBeforeHessian = 12;
 constexpr int kIterationsBetweenHessians = 6;
 // The objective is this close to its minimum, relatively: three orders below what is promised.
 constexpr double kRelativeExcess = 1e-9;
-// Below this, relatively, a predicted decrease is rounding.
+// Below this, relatively, a predicted decrease that no longer shrinks is rounding.
 constexpr double kRounding = 1e-15;
 
 class Solver {
@@ -38,9 +38,10 @@ class Solver {
       if (until_hessian-- == 0) {
         inverse_.refresh(problem_, here_.margins);
         until_hessian = kIterationsBetweenHessians;
+        slope_ = -std::numeric_limits<double>::infinity();  // not to be compared with those before
       }
       direction_ = inverse_.descent(here_.gradient);
-      slope_ = inner(here_.gradient, direction_);
+      previous_slope_ = std::exchange(slope_, inner(here_.gradient, direction_));
       if (!(slope_ < 0) || done()) break;
       search_line();
       inverse_.update(difference(next_.v, here_.v), difference(next_.gradient, here_.gradient));
@@ -60,13 +61,16 @@ class Solver {
   };
 
   bool done() const {
-    // Without a Hessian the slope says little about the distance to the optimum; strong convexity then bounds it.
+    // Without a Hessian the slope says little about the distance to the optimum; strong convexity then bounds
+    // it.
     const double excess =
         inverse_.exact() ? -slope_ : problem_.suboptimality_bound(here_.gradient, here_.margins);
     if (excess > kRelativeExcess * static_cast<double>(problem_.rows())) return false;
     const double objective = problem_.objective(here_.v, here_.margins);
-    if (inverse_.exact() && -slope_ <= kRounding * objective) return true;
-    return excess <= kRelativeExcess * objective && problem_.largest_component(here_.gradient) <= gradient_tolerance_;
+    const bool stalled = -slope_ > 0.25 * -previous_slope_;
+    if (inverse_.exact() && stalled && -slope_ <= kRounding * objective) return true;
+    return excess <= kRelativeExcess * objective &&
+           problem_.largest_component(here_.gradient) <= gradient_tolerance_;
   }
 
   void step_to(double t) {
@@ -75,13 +79,14 @@ class Solver {
     problem_.evaluate(next_.v, next_.margins, next_.gradient);
   }
 
-  // The objective along the line is convex, so its slope alone tells where to go: no difference of nearly equal
-  // objectives is ever formed. Most steps are accepted as they come; for the others the margins along the line are known
-  // without another pass over the rows.
+  // The objective along the line is convex, so its slope alone tells where to go: no difference of nearly
+  // equal objectives is ever formed. Most steps are accepted as they come; for the others the margins along
+  // the line are known without another pass over the rows.
   void search_line() {
     step_to(1.0);
     if (std::abs(inner(next_.gradient, direction_)) <= 0.5 * -slope_) return;
-    for (size_t i = 0; i < margin_change_.size(); ++i) margin_change_[i] = next_.margins[i] - here_.margins[i];
+    for (size_t i = 0; i < margin_change_.size(); ++i)
+      margin_change_[i] = next_.margins[i] - here_.margins[i];
     double t = 1.0;
     double low = 0.0;
     double high = std::numeric_limits<double>::infinity();
@@ -108,6 +113,7 @@ class Solver {
   std::vector<double> direction_;
   std::vector<double> margin_change_;  // along direction_, for t = 1
   double slope_ = 0;                   // gradient . direction at here_
+  double previous_slope_ = 0;
 };
 
 }  // namespace

@@ -9,7 +9,8 @@
 
 namespace safetylock {
 
-std::vector<Probe> train_probes(const at::Tensor& rows, const at::Tensor& labels, const ProbeOptions& options) {
+std::vector<Probe> train_probes(const at::Tensor& rows, const at::Tensor& labels,
+                                const ProbeOptions& options) {
   check_probe_options(options);
   const HeadValues values(rows, "train_probes");
   const std::vector<std::int64_t> classes = checked_labels(labels, values.rows(), "train_probes");

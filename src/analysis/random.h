@@ -1,5 +1,5 @@
-// Random numbers that are the same with every standard library: the engine's output is fixed by the C++ standard, the
-// distributions' is not.
+// Random numbers that are the same with every standard library: the engine's output is fixed by the C++
+// standard, the distributions' is not.
 #pragma once
 
 #include <cstdint>

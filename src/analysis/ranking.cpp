@@ -61,7 +61,8 @@ class HeadScorer {
       const RowView train_rows{rows.data(), splits_[s].train, dim};
       const RowView validation_rows{rows.data(), splits_[s].validation, dim};
       const Probe probe = fit_probe(train_rows, train_labels_[s], options_.probe);
-      const std::vector<double> margins = judge(probe, validation_rows, validation_labels_[s], validation, validation_accuracy);
+      const std::vector<double> margins =
+          judge(probe, validation_rows, validation_labels_[s], validation, validation_accuracy);
       result.auc += area_under_roc(margins, validation_labels_[s]) / repeats;
       judge(probe, train_rows, train_labels_[s], train, result.train_accuracy);
     }
@@ -82,8 +83,8 @@ class HeadScorer {
   }
 
   // Adds the rows' verdicts to `tally` and their accuracy to `accuracy`; returns the margins.
-  std::vector<double> judge(const Probe& probe, const RowView& rows, const std::vector<std::int64_t>& labels, Tally& tally,
-                            double& accuracy) const {
+  std::vector<double> judge(const Probe& probe, const RowView& rows, const std::vector<std::int64_t>& labels,
+                            Tally& tally, double& accuracy) const {
     std::vector<double> margins(labels.size());
     multiply_rows(rows, probe.weights.data(), probe.intercept, margins.data());
     std::int64_t right = 0;
@@ -136,14 +137,16 @@ void report(const RankOptions& options, std::int64_t done, std::int64_t total) {
 
 void check_probe_options(const ProbeOptions& options) {
   if (!(options.C > 0) || std::isinf(options.C)) {
-    throw Error({"arg.range", "", "ProbeOptions: C", "a finite number above 0", std::to_string(options.C), ""});
+    throw Error(
+        {"arg.range", "", "ProbeOptions: C", "a finite number above 0", std::to_string(options.C), ""});
   }
   if (!(options.gradient_tolerance > 0)) {
     throw Error({"arg.range", "", "ProbeOptions: gradient_tolerance", "above 0",
                  std::to_string(options.gradient_tolerance), ""});
   }
   if (options.max_iterations < 1) {
-    throw Error({"arg.range", "", "ProbeOptions: max_iterations", "at least 1", std::to_string(options.max_iterations), ""});
+    throw Error({"arg.range", "", "ProbeOptions: max_iterations", "at least 1",
+                 std::to_string(options.max_iterations), ""});
   }
 }
 
@@ -183,18 +186,21 @@ void sort_best_first(std::vector<HeadScore>& scores) {
   const auto key = [](const HeadScore& s) {
     return std::make_tuple(-std::llround(s.accuracy * 1e12), -std::llround(s.auc * 1e12), s.id);
   };
-  std::sort(scores.begin(), scores.end(), [&](const HeadScore& a, const HeadScore& b) { return key(a) < key(b); });
+  std::sort(scores.begin(), scores.end(),
+            [&](const HeadScore& a, const HeadScore& b) { return key(a) < key(b); });
 }
 
-std::vector<HeadScore> rank_heads(const at::Tensor& values, const at::Tensor& labels, const at::Tensor& groups,
-                                  const RankOptions& options) {
+std::vector<HeadScore> rank_heads(const at::Tensor& values, const at::Tensor& labels,
+                                  const at::Tensor& groups, const RankOptions& options) {
   check_probe_options(options.probe);
   if (values.dim() != 4) {
-    throw Error({"arg.shape", "", "rank_heads: values", "[N, L, H, D]", std::to_string(values.dim()) + " dimensions", ""});
+    throw Error({"arg.shape", "", "rank_heads: values", "[N, L, H, D]",
+                 std::to_string(values.dim()) + " dimensions", ""});
   }
   const HeadValues heads(values, "rank_heads");
   const std::vector<std::int64_t> classes = checked_labels(labels, heads.rows(), "rank_heads");
-  const Questions questions = number_questions(checked_integers(groups, heads.rows(), "rank_heads", "groups"));
+  const Questions questions =
+      number_questions(checked_integers(groups, heads.rows(), "rank_heads", "groups"));
   const std::vector<Split> splits = make_splits(questions, classes, options);
   std::vector<HeadScore> scores = score_heads(heads, values.size(2), classes, questions, splits, options);
   sort_best_first(scores);

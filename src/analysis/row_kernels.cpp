@@ -43,10 +43,14 @@ const Kernels& kernels() {
 void multiply_rows(const RowView& rows, const double* w, double offset, double* out) {
   kernels().multiply(rows, w, offset, out);
 }
-void accumulate_rows(const RowView& rows, const double* weights, double* out) { kernels().accumulate(rows, weights, out); }
+void accumulate_rows(const RowView& rows, const double* weights, double* out) {
+  kernels().accumulate(rows, weights, out);
+}
 void accumulate_gram(const RowView& rows, const double* weights, double* out, std::int64_t stride) {
   kernels().gram(rows, weights, out, stride);
 }
-double dot_product(const double* a, const double* b, std::int64_t n) { return kernels().dot(a, b, n); }
+double dot_product(const double* a, const double* b, std::int64_t n) {
+  return kernels().dot(a, b, n);
+}
 
 }  // namespace safetylock

@@ -1,6 +1,7 @@
 // The passes over a head's rows that a probe spends its time in, compiled for more than one instruction set.
 //
-// A call's result depends on its arguments and the machine's instruction set only, never on the number of threads.
+// A call's result depends on its arguments and the machine's instruction set only, never on the number of
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,9 @@ namespace safetylock {
 /// Row lengths are padded with zeros to a multiple of this, so that the kernels have no tails.
 constexpr std::int64_t kRowPadding = 8;
 
-constexpr std::int64_t padded_row_length(std::int64_t dim) { return (dim + kRowPadding - 1) / kRowPadding * kRowPadding; }
+constexpr std::int64_t padded_row_length(std::int64_t dim) {
+  return (dim + kRowPadding - 1) / kRowPadding * kRowPadding;
+}
 
 /// Some rows of a row-major matrix: those named by `index`. A view; copies nothing.
 struct RowView {
@@ -32,8 +35,8 @@ void multiply_rows(const RowView& rows, const double* w, double offset, double* 
 /// out[j] += sum over i of weights[i] * row i [j]
 void accumulate_rows(const RowView& rows, const double* weights, double* out);
 
-/// out[j, k] += sum over i of weights[i] * row i [j] * row i [k] for k <= j, at out[j * stride + k]. Entries above the
-/// diagonal, up to column dim, are left unspecified.
+/// out[j, k] += sum over i of weights[i] * row i [j] * row i [k] for k <= j, at out[j * stride + k]. Entries
+/// above the diagonal, up to column dim, are left unspecified.
 void accumulate_gram(const RowView& rows, const double* weights, double* out, std::int64_t stride);
 
 /// a . b over n values

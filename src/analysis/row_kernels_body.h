@@ -1,15 +1,20 @@
-// The kernels' text, included once for each instruction set by row_kernels.cpp (hence no include guard), which defines
-// SAFETYLOCK_KERNEL: the attributes of every function here.
+// The kernels' text, included once for each instruction set by row_kernels.cpp (hence no include guard),
+// which defines SAFETYLOCK_KERNEL: the attributes of every function here.
 
-SAFETYLOCK_KERNEL void load(const double* from, Lanes& out) { std::memcpy(&out, from, sizeof out); }
-SAFETYLOCK_KERNEL void store(const Lanes& value, double* to) { std::memcpy(to, &value, sizeof value); }
+SAFETYLOCK_KERNEL void load(const double* from, Lanes& out) {
+  std::memcpy(&out, from, sizeof out);
+}
+SAFETYLOCK_KERNEL void store(const Lanes& value, double* to) {
+  std::memcpy(to, &value, sizeof value);
+}
 SAFETYLOCK_KERNEL double sum(const Lanes& v) {
   return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
 // Several rows at a time, so that w (or out) is loaded once for all of them.
 template <std::int64_t kRows>
-SAFETYLOCK_KERNEL void multiply_some(const RowView& rows, std::int64_t i, const double* w, double offset, double* out) {
+SAFETYLOCK_KERNEL void multiply_some(const RowView& rows, std::int64_t i, const double* w, double offset,
+                                     double* out) {
   const double* x[kRows];
   for (std::int64_t r = 0; r < kRows; ++r) x[r] = rows.row(i + r);
   const std::int64_t dim = rows.dim;
@@ -26,7 +31,8 @@ SAFETYLOCK_KERNEL void multiply_some(const RowView& rows, std::int64_t i, const 
 }
 
 template <std::int64_t kRows>
-SAFETYLOCK_KERNEL void accumulate_some(const RowView& rows, std::int64_t i, const double* weights, double* out) {
+SAFETYLOCK_KERNEL void accumulate_some(const RowView& rows, std::int64_t i, const double* weights,
+                                       double* out) {
   const double* x[kRows];
   double c[kRows];
   for (std::int64_t r = 0; r < kRows; ++r) {
@@ -46,8 +52,8 @@ SAFETYLOCK_KERNEL void accumulate_some(const RowView& rows, std::int64_t i, cons
 }
 
 // One tile of 4 x 8 entries.
-SAFETYLOCK_KERNEL void gram_tile(const RowView& rows, const double* weights, std::int64_t j, std::int64_t k, double* out,
-                                 std::int64_t stride) {
+SAFETYLOCK_KERNEL void gram_tile(const RowView& rows, const double* weights, std::int64_t j, std::int64_t k,
+                                 double* out, std::int64_t stride) {
   Lanes s[4][2];
   for (int a = 0; a < 4; ++a) {
     for (int b = 0; b < 2; ++b) load(out + (j + a) * stride + k + b * kLanes, s[a][b]);

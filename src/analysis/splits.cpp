@@ -16,7 +16,8 @@ std::int64_t training_count(std::int64_t n, double fraction) {
   return std::clamp<std::int64_t>(wanted, 2, n - 2);
 }
 
-void check_side(const std::vector<std::int64_t>& rows, std::span<const std::int64_t> labels, const char* side) {
+void check_side(const std::vector<std::int64_t>& rows, std::span<const std::int64_t> labels,
+                const char* side) {
   std::int64_t safe = 0;
   for (const std::int64_t row : rows) safe += labels[static_cast<size_t>(row)];
   const auto n = static_cast<std::int64_t>(rows.size());
@@ -83,14 +84,16 @@ std::vector<Split> make_splits(const Questions& questions, std::span<const std::
   check_options(options);
   const bool grouped = options.protocol == "grouped";
   if (questions.count < 4) {
-    throw Error({"data.too_few", "", "rank_heads: groups", "at least 4 questions, two for either side of a split",
-                 std::to_string(questions.count), "Give more pairs"});
+    throw Error({"data.too_few", "", "rank_heads: groups",
+                 "at least 4 questions, two for either side of a split", std::to_string(questions.count),
+                 "Give more pairs"});
   }
   Random random(options.seed);
   std::vector<Split> splits;
   for (std::int64_t i = 0; i < (grouped ? options.repeats : 1); ++i) {
-    splits.push_back(grouped ? split_questions(questions, options.train_fraction, random)
-                             : split_rows(static_cast<std::int64_t>(labels.size()), options.train_fraction, random));
+    splits.push_back(
+        grouped ? split_questions(questions, options.train_fraction, random)
+                : split_rows(static_cast<std::int64_t>(labels.size()), options.train_fraction, random));
     check_side(splits.back().train, labels, "training");
     check_side(splits.back().validation, labels, "validation");
   }

@@ -22,9 +22,9 @@ struct Questions {
 };
 Questions number_questions(std::span<const std::int64_t> groups);
 
-/// Splits of `options.protocol`. grouped: `options.repeats` random splits of the questions; all rows of a question are on
-/// one side. paper: one random split of the rows. Both sides of every split hold both classes.
-/// Throws arg.protocol, arg.range, data.too_few, data.single_class.
+/// Splits of `options.protocol`. grouped: `options.repeats` random splits of the questions; all rows of a
+/// question are on one side. paper: one random split of the rows. Both sides of every split hold both
+/// classes. Throws arg.protocol, arg.range, data.too_few, data.single_class.
 std::vector<Split> make_splits(const Questions& questions, std::span<const std::int64_t> labels,
                                const RankOptions& options);
 

@@ -61,14 +61,16 @@ double area_under_roc(std::span<const double> scores, std::span<const std::int64
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin;
     std::int64_t tied_ones = 0;
-    for (; end < order.size() && scores[order[end]] == scores[order[begin]]; ++end) tied_ones += labels[order[end]];
+    for (; end < order.size() && scores[order[end]] == scores[order[begin]]; ++end)
+      tied_ones += labels[order[end]];
     const std::int64_t tied_zeros = static_cast<std::int64_t>(end - begin) - tied_ones;
     twice_right += tied_ones * (2 * zeros_below + tied_zeros);
     zeros_below += tied_zeros;
     ones += tied_ones;
     begin = end;
   }
-  return static_cast<double>(twice_right) / (2.0 * static_cast<double>(ones) * static_cast<double>(zeros_below));
+  return static_cast<double>(twice_right) /
+         (2.0 * static_cast<double>(ones) * static_cast<double>(zeros_below));
 }
 
 }  // namespace safetylock

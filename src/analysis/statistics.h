@@ -15,7 +15,8 @@ struct Interval {
 /// 95 % Wilson score interval of a share (Wilson 1927). 0 <= successes <= n; [0, 1] when n is 0.
 Interval wilson_interval(std::int64_t successes, std::int64_t n);
 
-/// Linear interpolation between order statistics, as numpy's default. `sorted` is ascending and not empty, 0 <= q <= 1.
+/// Linear interpolation between order statistics, as numpy's default. `sorted` is ascending and not empty, 0
+/// <= q <= 1.
 double percentile(std::span<const double> sorted, double q);
 
 /// How often each of `units` is drawn in each of `count` bootstrap resamples; the same for the same seed.
@@ -39,8 +40,8 @@ Interval central_interval(std::vector<double>& statistics);
 /// 95 % percentile bootstrap interval of a mean (Efron 1979). `values` must not be empty.
 Interval bootstrap_mean_interval(std::span<const double> values, std::uint64_t seed, size_t resamples = 2000);
 
-/// Area under the ROC curve: the chance that a row of label 1 scores above one of label 0, ties counting half.
-/// `labels` holds 0 or 1; both must occur.
+/// Area under the ROC curve: the chance that a row of label 1 scores above one of label 0, ties counting
+/// half. `labels` holds 0 or 1; both must occur.
 double area_under_roc(std::span<const double> scores, std::span<const std::int64_t> labels);
 
 }  // namespace safetylock

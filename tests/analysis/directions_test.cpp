@@ -1,6 +1,5 @@
-#include <gtest/gtest.h>
-
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include "analysis/generated_rows.h"
 #include "safetylock/probes.h"
@@ -36,8 +35,10 @@ TEST(Directions, EqualNumpy) {
 }
 
 TEST(Directions, PointFromUnsafeToSafe) {
-  const at::Tensor values = at::tensor({3.0, 1.0, 0.0, 1.0, 3.5, 1.0, -0.5, 1.0}, at::kFloat).view({4, 1, 1, 2});
-  const MeanDifference d = mean_difference_directions(values, at::tensor({1, 0, 1, 0}, at::kLong), {{0, 0}}).front();
+  const at::Tensor values =
+      at::tensor({3.0, 1.0, 0.0, 1.0, 3.5, 1.0, -0.5, 1.0}, at::kFloat).view({4, 1, 1, 2});
+  const MeanDifference d =
+      mean_difference_directions(values, at::tensor({1, 0, 1, 0}, at::kLong), {{0, 0}}).front();
   EXPECT_EQ(d.direction, (std::vector<double>{1.0, 0.0}));
   EXPECT_EQ(d.gap, 3.5);
 }
@@ -53,7 +54,10 @@ TEST(Directions, RefuseHeadsThatCannotBeLocked) {
   for (const HeadId id : {HeadId{1, 0}, HeadId{-1, 0}, HeadId{0, 2}, HeadId{0, -1}}) {
     EXPECT_EQ(code_of([&] { mean_difference_directions(values, labels, {id}); }), "arg.range");
   }
-  EXPECT_EQ(code_of([&] { mean_difference_directions(values, at::ones({20}, at::kLong), {{0, 0}}); }), "data.single_class");
+  EXPECT_EQ(code_of([&] {
+              mean_difference_directions(values, at::ones({20}, at::kLong), {{0, 0}});
+            }),
+            "data.single_class");
   EXPECT_EQ(code_of([&] { mean_difference_directions(values.select(1, 0), labels, {{0, 0}}); }), "arg.shape");
 }
 

@@ -1,14 +1,13 @@
 // The rows that scripts/make_golden_probes.py made, bit for bit, and its results.
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
-
-#include <ATen/ATen.h>
 
 namespace safetylock::test {
 
@@ -33,8 +32,8 @@ struct GeneratedRows {
   at::Tensor labels;  ///< [n]: row i has label 1 - i % 2
 };
 
-inline GeneratedRows generated_rows(const std::string& kind, std::uint64_t seed, std::int64_t n, std::int64_t heads,
-                                    std::int64_t dim, std::int64_t shift) {
+inline GeneratedRows generated_rows(const std::string& kind, std::uint64_t seed, std::int64_t n,
+                                    std::int64_t heads, std::int64_t dim, std::int64_t shift) {
   const std::vector<std::int64_t> raw = generated_integers(seed, n * heads * dim);
   const at::Tensor labels = 1 - at::arange(n, at::kLong) % 2;
   at::Tensor z = at::tensor(raw, at::kDouble).view({n, heads, dim});

@@ -1,7 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
@@ -30,7 +29,8 @@ std::vector<double> margins_of(const Probe& probe, const at::Tensor& rows) {
   return out;
 }
 
-double naive_objective(const Probe& probe, const std::vector<double>& margins, const std::vector<std::int64_t>& labels) {
+double naive_objective(const Probe& probe, const std::vector<double>& margins,
+                       const std::vector<std::int64_t>& labels) {
   double f = 0;
   for (size_t i = 0; i < margins.size(); ++i) {
     const double s = labels[i] == 1 ? margins[i] : -margins[i];
@@ -41,10 +41,12 @@ double naive_objective(const Probe& probe, const std::vector<double>& margins, c
 }
 
 TEST(ProbeSolver, ReachesTheOptimumOfScikitLearnOnWellAndBadlyConditionedRows) {
+  const nlohmann::json golden = test::probe_golden();
   int heads = 0;
-  for (const nlohmann::json& set : test::probe_golden()["probes"]) {
+  for (const nlohmann::json& set : golden["probes"]) {
     SCOPED_TRACE(set["kind"].get<std::string>() + " seed " + std::to_string(set["seed"].get<int>()));
-    const auto [values, labels] = generated_rows(set["kind"], set["seed"], set["n"], set["heads"], set["dim"], set["shift"]);
+    const auto [values, labels] =
+        generated_rows(set["kind"], set["seed"], set["n"], set["heads"], set["dim"], set["shift"]);
     const std::vector<std::int64_t> classes(labels.const_data_ptr<std::int64_t>(),
                                             labels.const_data_ptr<std::int64_t>() + labels.numel());
     const std::vector<Probe> probes = train_probes(values, labels);
@@ -53,13 +55,16 @@ TEST(ProbeSolver, ReachesTheOptimumOfScikitLearnOnWellAndBadlyConditionedRows) {
       SCOPED_TRACE("head " + std::to_string(h));
       const nlohmann::json& expected = set["results"][h];
       ASSERT_EQ(probes[h].weights.size(), set["dim"].get<size_t>());
-      const std::vector<double> margins = margins_of(probes[h], values.select(1, static_cast<std::int64_t>(h)));
+      const std::vector<double> margins =
+          margins_of(probes[h], values.select(1, static_cast<std::int64_t>(h)));
       const double objective = naive_objective(probes[h], margins, classes);
       EXPECT_NEAR(objective / expected["objective"].get<double>(), 1.0, 1e-6);
-      EXPECT_NEAR(probes[h].objective / objective, 1.0, 1e-9) << "the objective it reports is not that of its weights";
+      EXPECT_NEAR(probes[h].objective / objective, 1.0, 1e-9)
+          << "the objective it reports is not that of its weights";
       std::int64_t correct = 0;
       for (size_t i = 0; i < margins.size(); ++i) correct += (margins[i] > 0) == (classes[i] == 1);
-      EXPECT_LE(std::abs(correct - expected["correct"].get<std::int64_t>()), expected["undecided"].get<std::int64_t>());
+      EXPECT_LE(std::abs(correct - expected["correct"].get<std::int64_t>()),
+                expected["undecided"].get<std::int64_t>());
       EXPECT_NEAR(area_under_roc(margins, classes), expected["auc"].get<double>(), 1e-12);
       EXPECT_LT(probes[h].iterations, 100);
     }
@@ -72,7 +77,8 @@ TEST(ProbeSolver, GradientVanishesAtTheOptimum) {
   const Probe probe = train_probes(values, labels).front();
   const std::vector<double> margins = margins_of(probe, values.select(1, 0));
   at::Tensor residual = at::sigmoid(at::tensor(margins, at::kDouble)) - labels;
-  const at::Tensor gradient = at::mv(values.select(1, 0).t(), residual) + at::tensor(probe.weights, at::kDouble);
+  const at::Tensor gradient =
+      at::mv(values.select(1, 0).t(), residual) + at::tensor(probe.weights, at::kDouble);
   EXPECT_LT(gradient.abs().max().item<double>(), 200 * 1e-8);
   EXPECT_LT(residual.sum().abs().item<double>(), 200 * 1e-8);
 }
@@ -122,7 +128,8 @@ TEST(ProbeSolver, RefusesWhatCannotBeTrainedOn) {
   EXPECT_EQ(code_of([&] { train_probes(values.to(at::kLong), labels); }), "arg.dtype");
   EXPECT_EQ(code_of([&] { train_probes(values, labels, {.C = 0}); }), "arg.range");
   EXPECT_EQ(code_of([&] { train_probes(values, labels, {.max_iterations = 0}); }), "arg.range");
-  EXPECT_EQ(code_of([&] { train_probes(values, labels, {.gradient_tolerance = std::nan("")}); }), "arg.range");
+  EXPECT_EQ(code_of([&] { train_probes(values, labels, {.gradient_tolerance = std::nan("")}); }),
+            "arg.range");
   for (const double bad : {std::numeric_limits<double>::infinity(), std::nan("")}) {
     at::Tensor broken = values.clone();
     broken[13][1][2] = bad;

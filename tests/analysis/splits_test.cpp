@@ -45,7 +45,8 @@ TEST(Splits, GroupedNeverHasAQuestionOnBothSides) {
   const Rows rows = make_rows(23);
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     for (const Split& split : make_splits(rows.questions, rows.labels, {.seed = seed})) {
-      const std::set<std::int64_t> train = questions_of(rows, split.train), validation = questions_of(rows, split.validation);
+      const std::set<std::int64_t> train = questions_of(rows, split.train),
+                                   validation = questions_of(rows, split.validation);
       EXPECT_EQ(train.size(), 14U);  // 0.6 * 23 = 13.8
       EXPECT_EQ(train.size() + validation.size(), 23U);
       for (const std::int64_t q : train) EXPECT_FALSE(validation.contains(q));
@@ -58,7 +59,8 @@ TEST(Splits, PaperSplitsRowsSoThatQuestionsLieOnBothSides) {
   const Rows rows = make_rows(23);
   const std::vector<Split> splits = make_splits(rows.questions, rows.labels, {.protocol = "paper"});
   ASSERT_EQ(splits.size(), 1U);
-  EXPECT_EQ(splits[0].train.size(), static_cast<size_t>(std::llround(0.6 * static_cast<double>(rows.labels.size()))));
+  EXPECT_EQ(splits[0].train.size(),
+            static_cast<size_t>(std::llround(0.6 * static_cast<double>(rows.labels.size()))));
   std::vector<std::int64_t> all = splits[0].train;
   all.insert(all.end(), splits[0].validation.begin(), splits[0].validation.end());
   std::sort(all.begin(), all.end());
@@ -84,15 +86,21 @@ TEST(Splits, SeedDecidesThem) {
 TEST(Splits, RefusesTooFewQuestionsAndBadOptions) {
   const Rows three = make_rows(3), four = make_rows(4);
   EXPECT_EQ(code_of([&] { make_splits(three.questions, three.labels, {}); }), "data.too_few");
-  EXPECT_EQ(code_of([&] { make_splits(three.questions, three.labels, {.protocol = "paper"}); }), "data.too_few");
+  EXPECT_EQ(code_of([&] { make_splits(three.questions, three.labels, {.protocol = "paper"}); }),
+            "data.too_few");
   EXPECT_EQ(code_of([&] { make_splits(four.questions, four.labels, {}); }), "no error");
-  EXPECT_EQ(code_of([&] { make_splits(four.questions, four.labels, {.protocol = "random"}); }), "arg.protocol");
+  EXPECT_EQ(code_of([&] { make_splits(four.questions, four.labels, {.protocol = "random"}); }),
+            "arg.protocol");
   EXPECT_EQ(code_of([&] { make_splits(four.questions, four.labels, {.repeats = 0}); }), "arg.range");
   for (const double fraction : {0.0, 1.0, -1.0, std::nan("")}) {
-    EXPECT_EQ(code_of([&] { make_splits(four.questions, four.labels, {.train_fraction = fraction}); }), "arg.range");
+    EXPECT_EQ(code_of([&] { make_splits(four.questions, four.labels, {.train_fraction = fraction}); }),
+              "arg.range");
   }
   // Extreme fractions still leave two questions a side.
-  EXPECT_EQ(questions_of(four, make_splits(four.questions, four.labels, {.train_fraction = 0.99})[0].validation).size(), 2U);
+  EXPECT_EQ(
+      questions_of(four, make_splits(four.questions, four.labels, {.train_fraction = 0.99})[0].validation)
+          .size(),
+      2U);
 }
 
 TEST(Splits, RefusesASideWithOneClass) {

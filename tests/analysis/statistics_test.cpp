@@ -15,7 +15,8 @@ TEST(Wilson, EqualsPublishedValues) {
   const struct {
     std::int64_t successes, n;
     double low, high;
-  } cases[] = {{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605}, {0, 20, 0.0, 0.1611}, {1, 29, 0.0061, 0.1718}};
+  } cases[] = {
+      {81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605}, {0, 20, 0.0, 0.1611}, {1, 29, 0.0061, 0.1718}};
   for (const auto& c : cases) {
     const Interval interval = wilson_interval(c.successes, c.n);
     EXPECT_NEAR(interval.low, c.low, 5e-5) << c.successes << "/" << c.n;
@@ -79,13 +80,16 @@ TEST(Bootstrap, EveryResampleDrawsAsManyAsThereAre) {
 }
 
 TEST(Auc, EqualsScikitLearnOnTiedScores) {
-  for (const nlohmann::json& golden : test::probe_golden()["areas"]) {
+  const nlohmann::json all = test::probe_golden();
+  ASSERT_EQ(all["areas"].size(), 3U);
+  for (const nlohmann::json& golden : all["areas"]) {
     const std::uint64_t seed = golden["seed"];
     const std::int64_t levels = golden["levels"];
     std::vector<double> scores;
     std::vector<std::int64_t> labels;
     const auto positive = [](std::int64_t a, std::int64_t m) { return ((a % m) + m) % m; };
-    for (const std::int64_t z : test::generated_integers(seed, 60)) scores.push_back(static_cast<double>(positive(z, levels)));
+    for (const std::int64_t z : test::generated_integers(seed, 60))
+      scores.push_back(static_cast<double>(positive(z, levels)));
     for (const std::int64_t z : test::generated_integers(seed + 10, 60)) labels.push_back(positive(z, 2));
     EXPECT_NEAR(area_under_roc(scores, labels), golden["auc"].get<double>(), 1e-14);
   }
