@@ -14,7 +14,7 @@ namespace safetylock {
 /// `code` is a stable dotted string ("gguf.magic", "lora.no_effect"); its first part names the area.
 /// Texts that come from files or users are escaped and cut to 200 bytes before they enter an Error.
 struct ErrorFields {
-  std::string code;      ///< stable, dotted, lower case
+  std::string code;           ///< stable, dotted, lower case
   std::string file = {};      ///< path of the input at fault; empty if none
   std::string where = {};     ///< function argument, byte offset, JSON pointer, tensor name, line ...
   std::string expected = {};  ///< the rule

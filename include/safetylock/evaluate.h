@@ -46,7 +46,7 @@ struct EvaluateOptions {
   std::string system = {};
   bool trust_special_tokens = false;
   std::optional<Strength> strength = {};  ///< nothing: as applied to the model
-  bool margin_only = false;          ///< one forward a prompt, no replies
+  bool margin_only = false;               ///< one forward a prompt, no replies
   ProgressCallback on_progress = {};      ///< unit "prompts"
 };
 

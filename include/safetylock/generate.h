@@ -14,11 +14,11 @@
 namespace safetylock {
 
 struct GenerateOptions {
-  std::int64_t max_new_tokens = 128;    ///< > 0
-  std::int64_t batch_size = 16;         ///< requests decoded together; > 0
+  std::int64_t max_new_tokens = 128;         ///< > 0
+  std::int64_t batch_size = 16;              ///< requests decoded together; > 0
   std::string system = {};                   ///< system prompt; empty: the template's own default
-  bool trust_special_tokens = false;    ///< let control tokens spelled in the prompt be control tokens
-  std::int64_t logprobs = 0;            ///< 0..20: how many of the likeliest tokens to report a step
+  bool trust_special_tokens = false;         ///< let control tokens spelled in the prompt be control tokens
+  std::int64_t logprobs = 0;                 ///< 0..20: how many of the likeliest tokens to report a step
   std::vector<TokenId> stop_token_ids = {};  ///< besides the model's own
   ProgressCallback on_progress = {};         ///< unit "prompts"
 };

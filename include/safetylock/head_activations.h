@@ -16,7 +16,7 @@ namespace safetylock {
 
 struct CollectOptions {
   std::int64_t tokens_per_reply =
-      5;               ///< r: the last r tokens of each reply; a shorter reply gives all it has
+      5;                    ///< r: the last r tokens of each reply; a shorter reply gives all it has
   std::string system = {};  ///< system prompt; empty: the template's own default
   bool trust_special_tokens = false;
   ProgressCallback on_progress = {};  ///< unit "layers"

@@ -25,18 +25,30 @@ bool is_decode_step(const PackedBatch& batch) {
   return true;
 }
 
-/// Which of `earlier` + `length` keys each of `length` queries sees: all earlier ones, and its own kind
-/// causally.
-at::Tensor causal_mask(std::int64_t length, std::int64_t earlier, at::Device device) {
-  return at::ones({length, earlier + length}, at::TensorOptions().device(device).dtype(at::kBool))
-      .tril_(earlier);
+constexpr double kNegativeInfinity = -std::numeric_limits<double>::infinity();
+
+/// [length, earlier + length]: 0 where a query may look, all earlier keys and its own kind causally; else
+/// -infinity.
+at::Tensor causal_mask(std::int64_t length, std::int64_t earlier, const at::TensorOptions& options) {
+  return at::full({length, earlier + length}, kNegativeInfinity, options).triu_(earlier + 1);
+}
+
+/// [B, 1, 1, longest]: 0 for the keys that each request has, else -infinity.
+at::Tensor length_mask(const std::vector<std::int64_t>& lengths, std::int64_t longest,
+                       const at::TensorOptions& options) {
+  const at::Tensor beyond =
+      at::arange(longest, at::kLong).unsqueeze(0) >= at::tensor(lengths, at::kLong).unsqueeze(1);
+  return at::zeros(beyond.sizes(), at::kFloat)
+      .masked_fill_(beyond, kNegativeInfinity)
+      .to(options)
+      .unsqueeze(1)
+      .unsqueeze(1);
 }
 
 }  // namespace
 
 AttentionPlan::AttentionPlan(const PackedBatch& batch, const KvCache* cache, const at::TensorOptions& options)
     : batch_(batch), cache_(cache), masks_(batch.segments.size()) {
-  const at::Device device = options.device();
   decoding_ = cache != nullptr && is_decode_step(batch);
   std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> made;
   std::vector<std::int64_t> rows, lengths;
@@ -53,19 +65,13 @@ AttentionPlan::AttentionPlan(const PackedBatch& batch, const KvCache* cache, con
     // segment's own.
     if (decoding_ || earlier == 0 || segment.length == 1) continue;
     at::Tensor& mask = made[{segment.length, earlier}];
-    if (!mask.defined()) mask = causal_mask(segment.length, earlier, device);
+    if (!mask.defined()) mask = causal_mask(segment.length, earlier, options);
     masks_[i] = mask;
   }
-  if (!rows.empty()) cache_rows_ = at::tensor(rows, at::kLong).to(device);
+  if (!rows.empty()) cache_rows_ = at::tensor(rows, at::kLong).to(options.device());
   if (decoding_) {
     longest_ = *std::max_element(lengths.begin(), lengths.end());
-    const at::Tensor beyond =
-        at::arange(longest_, at::kLong).unsqueeze(0) >= at::tensor(lengths, at::kLong).unsqueeze(1);
-    decode_mask_ = at::zeros({static_cast<std::int64_t>(lengths.size()), longest_}, at::kFloat)
-                       .masked_fill_(beyond, -std::numeric_limits<float>::infinity())
-                       .to(options)
-                       .unsqueeze(1)
-                       .unsqueeze(1);
+    decode_mask_ = length_mask(lengths, longest_, options);
   }
 }
 

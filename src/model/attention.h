@@ -26,12 +26,12 @@ class AttentionPlan {
 
   const PackedBatch& batch_;
   const KvCache* cache_;
-  std::vector<at::Tensor>
-      masks_;  // a segment each: [length, earlier + length] bool, or undefined where none is needed
-  bool decoding_ = false;     // one token for each of the cache's first slots, in order
-  std::int64_t longest_ = 0;  // decoding: tokens of the longest request
-  at::Tensor decode_mask_;    // decoding: [B, 1, 1, longest], 0 or -infinity
-  at::Tensor cache_rows_;     // [N] int64: slot * C + position, for segments with a slot
+  /// A segment each: [length, earlier + length], 0 or -infinity; undefined where none is needed.
+  std::vector<at::Tensor> masks_;
+  bool decoding_ = false;     ///< one token for each of the cache's first slots, in order
+  std::int64_t longest_ = 0;  ///< decoding: tokens of the longest request
+  at::Tensor decode_mask_;    ///< decoding: [B, 1, 1, longest], 0 or -infinity
+  at::Tensor cache_rows_;     ///< slot * C + position of each row; undefined when no segment has a slot
 };
 
 }  // namespace safetylock

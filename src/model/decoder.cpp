@@ -54,7 +54,7 @@ DecoderPass::DecoderPass(const Decoder& decoder, const PackedBatch& batch, const
 
 at::Tensor DecoderPass::embed() const {
   const at::Tensor& table = decoder_.weights.embedding;
-  return table.index_select(0, batch_.ids.to(table.device()));
+  return table.index({batch_.ids.to(table.device())});
 }
 
 at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) const {
