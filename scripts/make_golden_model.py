@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Makes tests/golden/model: tiny random chat models as Hugging Face folders, and what transformers computes with them.
 
-Usage: make_golden_model.py [OUTPUT_FOLDER]. Needs torch, transformers and tokenizers. Seeded: the same versions give the
+Usage: make_golden_model.py [OUTPUT_FOLDER]. Needs torch, transformers, tokenizers and peft. Seeded: the same versions give the
 same files. For each NAME/ there is NAME.golden.safetensors with, for prompts i = 0, 1, 2 of unequal length,
   ids.i [T], logits.i [T, V], heads.i [T, L, H, D] (the input of o_proj), greedy.i [64] (each top-2 margin > 1e-3);
   chat.prompt_ids, chat.token_ids: a rendered chat and 64 greedy tokens;
   collect.values [N, L, H, D], collect.labels, .groups, .positions [N]: the last 5 reply tokens of three pairs.
+llama_gqa_lora/ is a PEFT adapter of llama_gqa/, its golden file holds ids [T], and of the merged model logits [T, V] and
+o_proj.1 [E, H*D].
 """
+import json
 import os
 import pathlib
 import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -144,6 +148,29 @@ def golden(model, tokenizer):
     return {k: v.contiguous() for k, v in out.items()}
 
 
+@torch.no_grad()
+def make_adapter(folder, tokenizer):
+    torch.manual_seed(0)
+    base = LlamaForCausalLM.from_pretrained(folder / "llama_gqa", dtype=torch.float32)
+    config = LoraConfig(r=4, lora_alpha=6, lora_dropout=0.0, rank_pattern={"down_proj": 2}, alpha_pattern={"v_proj": 12},
+                        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    model = get_peft_model(base, config).eval()
+    for name, p in model.named_parameters():
+        if "lora_" in name:
+            p.copy_(0.15 * torch.randn_like(p))
+    target = folder / "llama_gqa_lora"
+    model.save_pretrained(target)
+    (target / "README.md").unlink(missing_ok=True)
+    saved = json.loads((target / "adapter_config.json").read_text())  # PEFT writes its sets in any order
+    saved.update(base_model_name_or_path="llama_gqa", target_modules=sorted(saved["target_modules"]))
+    (target / "adapter_config.json").write_text(json.dumps(saved, indent=2, sort_keys=True) + "\n")
+    merged = model.merge_and_unload()
+    ids = tokenizer(PROMPTS[1], add_special_tokens=False).input_ids
+    save_file({"ids": torch.tensor(ids), "logits": merged(torch.tensor([ids])).logits[0].contiguous(),
+               "o_proj.1": merged.model.layers[1].self_attn.o_proj.weight.detach().contiguous()},
+              folder / "llama_gqa_lora.golden.safetensors")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests/golden/model")
     torch.set_num_threads(1)
@@ -162,6 +189,7 @@ def main():
         save_file(expected, folder / f"{name}.golden.safetensors")
         distinct = len(set(expected["greedy.1"].tolist()))
         print(f"{name}: seed {seed}, logits std {expected['logits.1'].std():.2f}, {distinct} distinct greedy tokens")
+    make_adapter(folder, tokenizer)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/adapted_checkpoint.h"
 #include "model/causal_lm_impl.h"
 #include "model/device_dtype.h"
 #include "safetylock/error.h"
@@ -58,6 +59,9 @@ std::unique_ptr<CausalLM::Impl> load_decoder(std::unique_ptr<const Checkpoint> c
                                              const LoadOptions& options) {
   const at::Device device = parse_device(options.device);
   const at::ScalarType dtype = parse_dtype(options.dtype, device);
+  if (!options.adapter.empty()) {
+    checkpoint = std::make_unique<AdaptedCheckpoint>(std::move(checkpoint), load_lora(options.adapter));
+  }
   return translating_torch_errors([&] {
     Weights weights = load_weights(*checkpoint, device, dtype, options.on_progress);
     return std::make_unique<CausalLM::Impl>(Decoder(checkpoint->config(), std::move(weights)),

@@ -1,0 +1,77 @@
+#include "model/adapted_checkpoint.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/sha256.h"
+#include "model/torch_includes.h"
+#include "safetylock/error.h"
+
+namespace safetylock {
+namespace {
+
+/// A view of floats that at:: functions only read.
+at::Tensor matrix(const float* values, std::uint64_t rows, std::uint64_t columns) {
+  return at::from_blob(const_cast<float*>(values),
+                       {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}, at::kFloat);
+}
+
+/// Rows [begin, end) of scale * B A, added to `rows`.
+void add_product(const LoraModule& m, std::uint64_t begin, std::uint64_t end, std::span<float> rows) {
+  matrix(rows.data(), end - begin, m.in_features)
+      .addmm_(matrix(m.b.data() + begin * m.rank, end - begin, m.rank),
+              matrix(m.a.data(), m.rank, m.in_features), 1.0, m.scale);
+}
+
+template <typename T>
+void hash_values(Sha256& hash, const std::vector<T>& values) {
+  hash.update(std::as_bytes(std::span(values)));
+}
+
+}  // namespace
+
+AdaptedCheckpoint::AdaptedCheckpoint(std::unique_ptr<const Checkpoint> base, LoraAdapter adapter)
+    : base_(std::move(base)), adapter_(std::move(adapter)) {
+  check_lora_fits(adapter_, base_->tensors());
+}
+
+void AdaptedCheckpoint::read_rows(const CheckpointTensor& tensor, std::uint64_t begin, std::uint64_t end,
+                                  std::span<float> out) const {
+  if (const LoraReplacement* replacement = adapter_.find_replacement(tensor.name)) {
+    const std::uint64_t columns = replacement->values.size() / tensor.shape.front();
+    std::copy_n(replacement->values.begin() + static_cast<std::ptrdiff_t>(begin * columns), out.size(),
+                out.begin());
+    return;
+  }
+  base_->read_rows(tensor, begin, end, out);
+  const LoraModule* module = adapter_.find(tensor.name);
+  if (module == nullptr) return;
+  add_product(*module, begin, end, out);
+  const auto bad = std::find_if(out.begin(), out.end(), [](float value) { return !std::isfinite(value); });
+  if (bad == out.end()) return;
+  throw Error(
+      {.code = "num.nonfinite",
+       .file = adapter_.path,
+       .where = "tensor " + escape_untrusted(tensor.name) + " merged with the adapter, value " +
+                std::to_string(begin * module->in_features + static_cast<std::uint64_t>(bad - out.begin())),
+       .expected = "a finite number",
+       .found = std::to_string(*bad)});
+}
+
+std::string AdaptedCheckpoint::weights_digest() const {
+  Sha256 hash;
+  hash.update(base_->weights_digest());
+  for (const LoraModule& m : adapter_.modules) {
+    hash.update("\nmodule " + m.module + " rank " + std::to_string(m.rank) + "\n");
+    hash_values(hash, std::vector<double>{m.scale});
+    hash_values(hash, m.a);
+    hash_values(hash, m.b);
+  }
+  for (const LoraReplacement& r : adapter_.replacements) {
+    hash.update("\ntensor " + r.tensor + "\n");
+    hash_values(hash, r.values);
+  }
+  return hash.hex();
+}
+
+}  // namespace safetylock

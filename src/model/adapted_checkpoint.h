@@ -1,0 +1,34 @@
+// A checkpoint with a LoRA adapter merged in: W + scale * B A, computed in float32 while rows are read, so
+// that the base's weights are never held twice.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "formats/checkpoint.h"
+#include "formats/lora.h"
+
+namespace safetylock {
+
+class AdaptedCheckpoint : public Checkpoint {
+ public:
+  /// Throws Error lora.target, lora.shape, lora.no_effect, lora.partial, lora.unsupported.
+  AdaptedCheckpoint(std::unique_ptr<const Checkpoint> base, LoraAdapter adapter);
+
+  const std::string& path() const override { return base_->path(); }
+  std::string format() const override { return base_->format() + " with a LoRA adapter"; }
+  const ModelConfig& config() const override { return base_->config(); }
+  const std::vector<CheckpointTensor>& tensors() const override { return base_->tensors(); }
+  /// As Checkpoint::read_rows; throws num.nonfinite (tensor, flat index) also when a merged value is not
+  /// finite.
+  void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
+                 std::span<float> out) const override;
+  /// SHA-256 over the base's digest and all of the adapter.
+  std::string weights_digest() const override;
+
+ private:
+  std::unique_ptr<const Checkpoint> base_;
+  LoraAdapter adapter_;
+};
+
+}  // namespace safetylock
