@@ -1,0 +1,324 @@
+#include "lock/lock_file.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "lock/lock_format.h"
+#include "safetylock/error.h"
+
+namespace safetylock {
+namespace {
+
+std::string text_of(double value) {
+  char buffer[32];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
+}
+
+template <typename Get>
+std::vector<float> column(std::span<const HeadDirection> heads, Get get) {
+  std::vector<float> out;
+  for (const HeadDirection& head : heads) out.push_back(get(head));
+  return out;
+}
+
+void update_number(Sha256& digest, std::uint64_t value) {
+  char bytes[sizeof value];
+  std::memcpy(bytes, &value, sizeof value);
+  digest.update(std::string_view(bytes, sizeof value));
+}
+
+void update_text(Sha256& digest, std::string_view text) {
+  update_number(digest, text.size());
+  digest.update(text);
+}
+
+// Everything below reads. `LockReader` knows the file's label and what is wrong with it.
+class LockReader {
+ public:
+  LockReader(std::string_view bytes, const std::string& file)
+      : file_(file), safetensors_(parse(bytes, file)) {}
+
+  SafetyLock read() const {
+    check_format();
+    check_metadata_keys();
+    check_tensors();
+    check_digest();
+    return {identity(), heads(), number("alpha"), number("alpha_max")};
+  }
+
+ private:
+  static SafetensorsFile parse(std::string_view bytes, const std::string& file) {
+    try {
+      return SafetensorsFile::from_bytes(
+          std::string(bytes), file, {.header_bytes = lock_format::kMaxHeaderBytes, .canonical_only = true});
+    } catch (const Error& error) {
+      const std::string& code = error.code();
+      if (code != "st.header_small" && code != "st.header_length" && code != "st.offset") throw;
+      const ErrorFields& f = error.fields();
+      throw Error({"lock.truncated", file, f.where, f.expected, f.found,
+                   "The file was not written to its end; fetch it again"});
+    }
+  }
+
+  [[noreturn]] void fail(const char* code, const std::string& where, const std::string& expected,
+                         const std::string& found, const std::string& hint = "") const {
+    throw Error({code, file_, where, expected, found, hint});
+  }
+
+  const std::string& text(const char* key) const { return safetensors_.metadata().at(key); }
+
+  void check_format() const {
+    const auto& metadata = safetensors_.metadata();
+    const auto format = metadata.find("format");
+    if (format == metadata.end() || format->second != lock_format::kFormat) {
+      fail("io.wrong_format", "metadata key \"format\"", "\"safetylock\"",
+           format == metadata.end() ? "no such key" : "\"" + escape_untrusted(format->second, 40) + "\"",
+           "This is a safetensors file, but not a SafetyLock");
+    }
+    const auto version = metadata.find("version");
+    if (version == metadata.end() || version->second != lock_format::kVersion) {
+      fail("lock.version", "metadata key \"version\"", "version 1",
+           version == metadata.end() ? "no such key" : "\"" + escape_untrusted(version->second, 40) + "\"",
+           "A newer library may read it");
+    }
+  }
+
+  void check_metadata_keys() const {
+    const auto& metadata = safetensors_.metadata();
+    for (const std::string_view key : lock_format::kMetadataKeys) {
+      if (metadata.contains(std::string(key))) continue;
+      fail(key.starts_with("alpha") ? "lock.alpha_range" : "lock.metadata",
+           "metadata key \"" + std::string(key) + "\"", "to be there", "no such key");
+    }
+    for (const auto& [key, value] : metadata) {
+      if (std::find(lock_format::kMetadataKeys.begin(), lock_format::kMetadataKeys.end(), key) ==
+          lock_format::kMetadataKeys.end()) {
+        fail("lock.metadata", "metadata key \"" + escape_untrusted(key, 60) + "\"",
+             "only the keys of version 1", "an unknown key");
+      }
+    }
+  }
+
+  void check_tensors() const {
+    const std::uint64_t k = tensor("layers").count();
+    const std::uint64_t dim = tensor("directions").shape.size() == 2 ? tensor("directions").shape[1] : 0;
+    check_tensor("layers", "lock.head", "I64", {k});
+    check_tensor("heads", "lock.head", "I64", {k});
+    check_tensor("directions", "lock.vector", "F32", {k, dim});
+    check_tensor("sigmas", "lock.scale", "F32", {k});
+    check_tensor("scores", "lock.score", "F32", {k});
+    check_tensor("sketch", "lock.tensor", "F32", {0});
+    for (const SafetensorsTensor& t : safetensors_.tensors()) {
+      if (std::find(lock_format::kTensors.begin(), lock_format::kTensors.end(), t.name) ==
+          lock_format::kTensors.end()) {
+        fail("lock.tensor", "tensor \"" + escape_untrusted(t.name, 60) + "\"",
+             "only the tensors of version 1", "an unknown tensor");
+      }
+    }
+  }
+
+  const SafetensorsTensor& tensor(const char* name) const {
+    const SafetensorsTensor* found = safetensors_.find(name);
+    if (found == nullptr)
+      fail("lock.tensor", std::string("tensor \"") + name + "\"", "to be there", "no such tensor");
+    return *found;
+  }
+
+  void check_tensor(const char* name, const char* code, const char* dtype,
+                    const std::vector<std::uint64_t>& shape) const {
+    const SafetensorsTensor& t = tensor(name);
+    if (t.dtype == dtype && t.shape == shape) return;
+    fail(code, std::string("tensor \"") + name + "\"", dtype + shape_text(shape),
+         t.dtype + shape_text(t.shape));
+  }
+
+  static std::string shape_text(const std::vector<std::uint64_t>& shape) {
+    std::string out = " [";
+    for (const std::uint64_t extent : shape) out += (out.size() > 2 ? ", " : "") + std::to_string(extent);
+    return out + "]";
+  }
+
+  void check_digest() const {
+    LockContent content;
+    content.metadata = safetensors_.metadata();
+    content.metadata.erase("content_digest");
+    for (const SafetensorsTensor& t : safetensors_.tensors()) {
+      SafetensorsEntry entry{t.name, t.dtype, t.shape, std::string(t.bytes, '\0')};
+      safetensors_.read_bytes(t, 0,
+                              std::as_writable_bytes(std::span(entry.bytes.data(), entry.bytes.size())));
+      content.tensors.push_back(std::move(entry));
+    }
+    const std::string digest = content_digest(content);
+    if (digest == text("content_digest")) return;
+    fail("lock.digest", "metadata key \"content_digest\"", digest,
+         "\"" + escape_untrusted(text("content_digest"), 64) + "\"",
+         "The file is damaged, or was changed after it was written");
+  }
+
+  // Numbers are read back only as this library spells them, so that one lock has one file.
+  std::int64_t integer(const char* key) const {
+    const std::string& s = text(key);
+    std::int64_t value = 0;
+    std::from_chars(s.data(), s.data() + s.size(), value);
+    if (std::to_string(value) != s) {
+      fail("lock.metadata", std::string("metadata key \"") + key + "\"", "an integer",
+           "\"" + escape_untrusted(s, 40) + "\"");
+    }
+    return value;
+  }
+
+  double number(const char* key) const {
+    const std::string& s = text(key);
+    double value = 0;
+    std::from_chars(s.data(), s.data() + s.size(), value);
+    if (text_of(value) != s) {
+      fail("lock.alpha_range", std::string("metadata key \"") + key + "\"", "a number",
+           "\"" + escape_untrusted(s, 40) + "\"");
+    }
+    return value;
+  }
+
+  LockIdentity identity() const {
+    LockIdentity id;
+    id.architecture = text("architecture");
+    id.num_hidden_layers = integer("layers");
+    id.num_attention_heads = integer("heads");
+    id.num_key_value_heads = integer("kv_heads");
+    id.head_dim = integer("head_dim");
+    id.hidden_size = integer("hidden_size");
+    id.base_model = text("base_model");
+    id.config_digest = text("config_digest");
+    id.tokenizer_digest = text("tokenizer_digest");
+    id.template_digest = text("template_digest");
+    id.weights_digest = text("weights_digest");
+    id.pairs_digest = text("pairs_digest");
+    id.protocol = text("protocol");
+    id.tokens_per_reply = integer("tokens_per_reply");
+    id.seed = integer("seed");
+    id.revision = integer("revision");
+    id.library_version = text("library_version");
+    return id;
+  }
+
+  std::vector<float> floats(const char* name) const {
+    std::vector<float> values(tensor(name).count());
+    safetensors_.read_floats(tensor(name), 0, values);
+    return values;
+  }
+
+  std::vector<HeadDirection> heads() const {
+    const std::vector<std::int64_t> layers = safetensors_.read_integers(tensor("layers"));
+    const std::vector<std::int64_t> head_numbers = safetensors_.read_integers(tensor("heads"));
+    const std::vector<float> directions = floats("directions"), sigmas = floats("sigmas"),
+                             scores = floats("scores");
+    const size_t dim = tensor("directions").shape[1];
+    std::vector<HeadDirection> out(layers.size());
+    for (size_t k = 0; k < out.size(); ++k) {
+      const auto row = directions.begin() + static_cast<std::ptrdiff_t>(k * dim);
+      out[k] = {
+          {layers[k], head_numbers[k]}, {row, row + static_cast<std::ptrdiff_t>(dim)}, sigmas[k], scores[k]};
+    }
+    return out;
+  }
+
+  std::string file_;
+  SafetensorsFile safetensors_;
+};
+
+}  // namespace
+
+LockContent lock_content(const LockIdentity& id, std::span<const HeadDirection> heads, double default_alpha,
+                         double alpha_max) {
+  const std::uint64_t k = heads.size();
+  std::vector<std::int64_t> layers, head_numbers;
+  std::vector<float> directions;
+  for (const HeadDirection& head : heads) {
+    layers.push_back(head.id.layer);
+    head_numbers.push_back(head.id.head);
+    directions.insert(directions.end(), head.direction.begin(), head.direction.end());
+  }
+  LockContent content;
+  content.tensors = {
+      SafetensorsEntry::i64("layers", {k}, layers),
+      SafetensorsEntry::i64("heads", {k}, head_numbers),
+      SafetensorsEntry::f32("directions", {k, static_cast<std::uint64_t>(id.head_dim)}, directions),
+      SafetensorsEntry::f32("sigmas", {k}, column(heads, [](const HeadDirection& h) { return h.sigma; })),
+      SafetensorsEntry::f32("scores", {k}, column(heads, [](const HeadDirection& h) { return h.score; })),
+      SafetensorsEntry::f32("sketch", {0}, {}),
+  };
+  content.metadata = {
+      {"format", std::string(lock_format::kFormat)},
+      {"version", std::string(lock_format::kVersion)},
+      {"architecture", id.architecture},
+      {"layers", std::to_string(id.num_hidden_layers)},
+      {"heads", std::to_string(id.num_attention_heads)},
+      {"kv_heads", std::to_string(id.num_key_value_heads)},
+      {"head_dim", std::to_string(id.head_dim)},
+      {"hidden_size", std::to_string(id.hidden_size)},
+      {"base_model", id.base_model},
+      {"config_digest", id.config_digest},
+      {"tokenizer_digest", id.tokenizer_digest},
+      {"template_digest", id.template_digest},
+      {"weights_digest", id.weights_digest},
+      {"pairs_digest", id.pairs_digest},
+      {"protocol", id.protocol},
+      {"tokens_per_reply", std::to_string(id.tokens_per_reply)},
+      {"seed", std::to_string(id.seed)},
+      {"alpha", text_of(default_alpha)},
+      {"alpha_max", text_of(alpha_max)},
+      {"revision", std::to_string(id.revision)},
+      {"library_version", id.library_version},
+  };
+  return content;
+}
+
+std::string content_digest(const LockContent& content) {
+  Sha256 digest;
+  digest.update(lock_format::kDigestPrefix);
+  update_number(digest, content.metadata.size());
+  for (const auto& [key, value] : content.metadata) {
+    update_text(digest, key);
+    update_text(digest, value);
+  }
+  std::map<std::string_view, const SafetensorsEntry*> by_name;
+  for (const SafetensorsEntry& tensor : content.tensors) by_name.emplace(tensor.name, &tensor);
+  update_number(digest, by_name.size());
+  for (const auto& [name, tensor] : by_name) {
+    update_text(digest, name);
+    update_text(digest, tensor->dtype);
+    update_number(digest, tensor->shape.size());
+    for (const std::uint64_t extent : tensor->shape) update_number(digest, extent);
+    update_text(digest, tensor->bytes);
+  }
+  return digest.hex();
+}
+
+SafetyLock SafetyLock::from_bytes(std::string_view bytes, const std::string& file) {
+  const LockReader reader(bytes, file);
+  try {
+    return reader.read();
+  } catch (const Error& error) {
+    ErrorFields fields = error.fields();
+    fields.file = file;
+    throw Error(std::move(fields));
+  }
+}
+
+SafetyLock SafetyLock::load(const std::string& path) {
+  return from_bytes(read_file(path, lock_format::kMaxFileBytes), escape_untrusted(path, 1000));
+}
+
+std::string SafetyLock::to_bytes() const {
+  LockContent content = lock_content(identity_, heads_, default_alpha_, alpha_max_);
+  content.metadata.emplace("content_digest", content_digest_);
+  return safetensors_to_bytes(content.tensors, content.metadata);
+}
+
+void SafetyLock::save(const std::string& path) const {
+  write_file_atomically(path, to_bytes());
+}
+
+}  // namespace safetylock

@@ -1,0 +1,55 @@
+// Locks of invented models for tests.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "safetylock/lock.h"
+
+namespace safetylock::test {
+
+inline LockIdentity sample_identity() {
+  LockIdentity id;
+  id.architecture = "LlamaForCausalLM";
+  id.num_hidden_layers = 6;
+  id.num_attention_heads = 4;
+  id.num_key_value_heads = 2;
+  id.head_dim = 8;
+  id.hidden_size = 20;  // not 4 * 8
+  id.base_model = "tiny \"llama\"";
+  id.tokenizer_digest = std::string(64, 'a');
+  id.template_digest = std::string(64, 'b');
+  id.pairs_digest = std::string(64, '0');
+  id.protocol = "grouped";
+  id.tokens_per_reply = 5;
+  id.seed = 7;
+  id.library_version = "0.1.0";
+  return id;
+}
+
+/// A unit vector that differs from seed to seed.
+inline std::vector<float> sample_direction(std::int64_t dim, int seed) {
+  std::vector<float> v;
+  double squares = 0;
+  for (std::int64_t j = 0; j < dim; ++j) {
+    v.push_back(static_cast<float>(std::sin(1.7 * seed + 0.9 * static_cast<double>(j * j + 1))));
+    squares += static_cast<double>(v.back()) * v.back();
+  }
+  for (float& x : v) x = static_cast<float>(x / std::sqrt(squares));
+  return v;
+}
+
+/// Three heads, two of them in layer 4.
+inline std::vector<HeadDirection> sample_heads() {
+  return {{{4, 3}, sample_direction(8, 1), 0.75F, 0.95F},
+          {{1, 0}, sample_direction(8, 2), 1.5F, 0.9F},
+          {{4, 1}, sample_direction(8, 3), 0.25F, 0.875F}};
+}
+
+inline SafetyLock sample_lock() {
+  return {sample_identity(), sample_heads(), 6.0, 24.0};
+}
+
+}  // namespace safetylock::test
