@@ -3,6 +3,7 @@
 // Thread rule: a ChatTemplate is immutable after parsing; render from any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,24 +16,31 @@ namespace safetylock {
 struct ChatMessage {
   std::string role;     ///< "system", "user", "assistant", "tool"
   std::string content;  ///< UTF-8
+  /// Further keys as a JSON object text, e.g. {"tool_calls": [...]}; empty: none. May hold "content" (null, a
+  /// list of parts) where `content` is empty, never "role".
+  std::string extra_json{};
 };
 
 /// Rendered text with the origin of each part, so that text a user typed can be kept from becoming control
 /// tokens and the span of a reply is known exactly.
 struct RenderedPrompt {
   static constexpr int kTemplate = -1;
+  /// Text of the caller's that is no message's: roles, tools, variables. Not to be trusted with control
+  /// tokens.
+  static constexpr int kCaller = -2;
   struct Span {
     size_t begin = 0;  ///< byte offset into text
     size_t end = 0;    ///< one past the last byte
-    int message =
-        kTemplate;  ///< index of the message the bytes came from, or kTemplate for the template's own text
+    /// Index of the message the bytes came from, kTemplate for the template's own text, or kCaller. The
+    /// result of tojson or of printing a list is of one piece: kTemplate only if all its strings are.
+    int message = kTemplate;
   };
   std::string text;  ///< UTF-8
-  std::vector<Span>
-      spans;  ///< in order, tile [0, text.size()) without gaps; adjacent spans differ in `message`
+  /// In order; tile [0, text.size()) without gaps; adjacent spans differ in `message`.
+  std::vector<Span> spans;
 
   /// Byte range [begin, end) from the first to the last byte that came from `message`. Throws template.span
-  /// if none did.
+  /// if none did. The message's role is not part of it.
   Span span_of(int message) const;
 };
 
@@ -42,14 +50,18 @@ struct ChatTemplateOptions {
   std::string tools_json = {};
   /// Extra template variables as a JSON object text, e.g. {"enable_thinking": false}; empty: none.
   std::string variables_json = {};
+  /// What strftime_now reads; empty: the system's clock. Printed in the system's time zone.
+  std::function<std::chrono::system_clock::time_point()> clock = {};
 };
 
 class ChatTemplate {
  public:
   /// Reads the template of a model: a GGUF file's metadata, or a Hugging Face folder's chat_template.jinja or
-  /// tokenizer_config.json. Throws template.missing when the model has none.
+  /// tokenizer_config.json (the template named "default" of a list). Throws template.missing when the model
+  /// has none.
   static ChatTemplate from_pretrained(const std::string& path);
-  /// `source` is the template's text; `bos_token`/`eos_token` are what it may print under these names.
+  /// `source` is the template's text; `bos_token`/`eos_token` are what it may print under these names, empty:
+  /// undefined.
   /// Throws Error template.syntax or template.unsupported naming the template line: an unknown construct is
   /// refused, never approximated. Parity target: Jinja2 as transformers configures it (trim_blocks,
   /// lstrip_blocks).
@@ -59,8 +71,9 @@ class ChatTemplate {
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
   /// Throws template.error for raise_exception (with the template's message), template.type for operations
-  /// that Jinja would refuse, limit.template_steps / limit.template_output for runaway templates, json.* for
-  /// bad option texts.
+  /// that Jinja would refuse, template.unsupported for what shows only now, limit.template_steps /
+  /// limit.template_output / limit.template_depth for runaway templates, json.* for bad option texts,
+  /// arg.prompt for messages that are not UTF-8.
   RenderedPrompt render(const std::vector<ChatMessage>& messages,
                         const ChatTemplateOptions& options = {}) const;
 

@@ -1,0 +1,167 @@
+#include "safetylock/chat_template.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "safetylock/error.h"
+#include "text/chat_template_source.h"
+#include "text/template_interpreter.h"
+#include "text/template_parser.h"
+
+namespace safetylock {
+
+using jinja::Execution;
+using jinja::Map;
+using jinja::Value;
+
+RenderedPrompt::Span RenderedPrompt::span_of(int message) const {
+  const auto from = [&](const Span& span) { return span.message == message; };
+  const auto first = std::find_if(spans.begin(), spans.end(), from);
+  if (first == spans.end()) {
+    throw Error({"template.span", "", "message " + std::to_string(message),
+                 "text from the message in the prompt", "none",
+                 "The template left the message out, or its content is empty"});
+  }
+  const auto last = std::find_if(spans.rbegin(), spans.rend(), from);
+  return {first->begin, last->end, message};
+}
+
+struct ChatTemplate::Impl {
+  std::string source;
+  std::string file;
+  SpecialTokens special_tokens;
+  jinja::Block block;
+};
+
+namespace {
+
+void check_utf8(const std::string& text, const std::string& where) {
+  if (const auto bad = utf8::find_invalid(text)) {
+    throw Error(
+        {"arg.prompt", "", where, "valid UTF-8", "an invalid sequence at byte " + std::to_string(*bad), ""});
+  }
+}
+
+Json parse_option(const std::string& text, const std::string& name, Json::value_t type) {
+  Json json = parse_json(text, name);
+  if (json.type() != type) {
+    const char* expected = type == Json::value_t::array ? "a JSON array" : "a JSON object";
+    throw Error({"json.type", name, "", expected, describe_json(json), ""});
+  }
+  return json;
+}
+
+[[noreturn]] void fail_reserved(const std::string& name, const std::string& key) {
+  throw Error({"json.reserved_key", name, "", "keys that have no field of their own", "\"" + key + "\"", ""});
+}
+
+// transformers gives the text of a reasoning model's thoughts under every name that templates know it by.
+void alias_reasoning(Execution& run, Map& message) {
+  static constexpr std::array<std::string_view, 3> kNames{"reasoning_content", "thinking", "reasoning"};
+  const Value* reasoning = nullptr;
+  for (const std::string_view name : kNames) {
+    if (reasoning == nullptr || jinja::is_none(*reasoning)) reasoning = message.find(name);
+  }
+  if (reasoning == nullptr || jinja::is_none(*reasoning)) return;
+  const Value value = *reasoning;
+  Map aliased;
+  aliased.set(run, "thinking", value);
+  for (const auto& [key, other] : message.entries()) aliased.set(run, key, other);
+  aliased.set(run, "reasoning_content", value);
+  message = std::move(aliased);
+}
+
+Value message_value(Execution& run, const ChatMessage& message, int index) {
+  const std::string where = "messages[" + std::to_string(index) + "]";
+  check_utf8(message.role, where + ".role");
+  check_utf8(message.content, where + ".content");
+  Map map;
+  map.set(run, "role", jinja::text(message.role, RenderedPrompt::kCaller));
+  map.set(run, "content", jinja::text(message.content, index));
+  if (!message.extra_json.empty()) {
+    const std::string name = where + ".extra_json";
+    const Json extra = parse_option(message.extra_json, name, Json::value_t::object);
+    for (const auto& [key, value] : extra.items()) {
+      if (key == "role" || (key == "content" && !message.content.empty())) fail_reserved(name, key);
+      map.set(run, jinja::text(key, index), jinja::from_json(run, value, index));
+    }
+  }
+  alias_reasoning(run, map);
+  return std::make_shared<const Map>(std::move(map));
+}
+
+Map variables_of(Execution& run, const SpecialTokens& special_tokens,
+                 const std::vector<ChatMessage>& messages, const ChatTemplateOptions& options) {
+  Map variables;
+  std::vector<Value> list;
+  for (size_t i = 0; i < messages.size(); ++i)
+    list.push_back(message_value(run, messages[i], static_cast<int>(i)));
+  variables.set(run, "messages", jinja::make_list(run, std::move(list)));
+  Value tools = jinja::None{};
+  if (!options.tools_json.empty()) {
+    const Json json = parse_option(options.tools_json, "tools_json", Json::value_t::array);
+    tools = jinja::from_json(run, json, RenderedPrompt::kCaller);
+  }
+  variables.set(run, "tools", std::move(tools));
+  variables.set(run, "documents", jinja::None{});
+  variables.set(run, "add_generation_prompt", options.add_generation_prompt);
+  for (const auto& [name, token] : special_tokens) {
+    if (!token.empty()) variables.set(run, name, jinja::own_text(token));
+  }
+  if (options.variables_json.empty()) return variables;
+  const Json extra = parse_option(options.variables_json, "variables_json", Json::value_t::object);
+  for (const auto& [key, value] : extra.items()) {
+    if (key == "messages" || key == "tools" || key == "add_generation_prompt")
+      fail_reserved("variables_json", key);
+    variables.set(run, key, jinja::from_json(run, value, RenderedPrompt::kCaller));
+  }
+  return variables;
+}
+
+}  // namespace
+
+ChatTemplate::ChatTemplate(std::string source, std::string bos_token, std::string eos_token)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->source = std::move(source);
+  impl_->special_tokens = {{"bos_token", std::move(bos_token)}, {"eos_token", std::move(eos_token)}};
+  impl_->block = jinja::parse_template(impl_->source, impl_->file);
+}
+
+ChatTemplate ChatTemplate::from_pretrained(const std::string& path) {
+  ChatTemplateSource found = find_chat_template(path);
+  ChatTemplate result("", "", "");
+  result.impl_->source = std::move(found.source);
+  result.impl_->file = std::move(found.file);
+  result.impl_->special_tokens = std::move(found.special_tokens);
+  result.impl_->block = jinja::parse_template(result.impl_->source, result.impl_->file);
+  return result;
+}
+
+ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
+
+const std::string& ChatTemplate::source() const noexcept {
+  return impl_->source;
+}
+
+RenderedPrompt ChatTemplate::render(const std::vector<ChatMessage>& messages,
+                                    const ChatTemplateOptions& options) const {
+  Execution run(impl_->file);
+  const Map variables = variables_of(run, impl_->special_tokens, messages, options);
+  jinja::Interpreter interpreter(run, variables,
+                                 options.clock ? options.clock : std::chrono::system_clock::now);
+  const jinja::MarkedText rendered = interpreter.render(impl_->block);
+  RenderedPrompt prompt;
+  prompt.text = rendered.bytes();
+  size_t begin = 0;
+  for (const auto& run_of_text : rendered.runs()) {
+    prompt.spans.push_back({begin, run_of_text.end, run_of_text.origin});
+    begin = run_of_text.end;
+  }
+  return prompt;
+}
+
+}  // namespace safetylock
