@@ -382,29 +382,4 @@ Parsed parse(const InputFile& file) {
   return Parser(file).parse();
 }
 
-std::string describe(const GgufValue& value) {
-  struct Visitor {
-    std::string operator()(bool v) const { return v ? "true" : "false"; }
-    std::string operator()(std::int64_t v) const { return "integer " + std::to_string(v); }
-    std::string operator()(std::uint64_t v) const { return "integer " + std::to_string(v); }
-    std::string operator()(double v) const { return "number " + std::to_string(v); }
-    std::string operator()(const std::string& v) const {
-      return "string \"" + escape_untrusted(v, 60) + "\"";
-    }
-    std::string operator()(const std::vector<bool>& v) const {
-      return "array of " + std::to_string(v.size()) + " bools";
-    }
-    std::string operator()(const std::vector<std::int64_t>& v) const {
-      return "array of " + std::to_string(v.size()) + " integers";
-    }
-    std::string operator()(const std::vector<double>& v) const {
-      return "array of " + std::to_string(v.size()) + " numbers";
-    }
-    std::string operator()(const std::vector<std::string>& v) const {
-      return "array of " + std::to_string(v.size()) + " strings";
-    }
-  };
-  return std::visit(Visitor{}, value);
-}
-
 }  // namespace safetylock::gguf
