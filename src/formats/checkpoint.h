@@ -35,7 +35,8 @@ class Checkpoint {
 
   /// Fills `out` with rows [row_begin, row_end) of `tensor` (a 1-D tensor of n values is n rows of 1) widened
   /// or dequantised to float32. For GGUF arch `llama` the rows of q_proj and k_proj are put back into HF
-  /// order. Throws io.*, num.nonfinite (tensor, flat index) and arg.shape. Callable from several threads.
+  /// order. Throws io.* (io.changed when the file is no longer the one that was opened), num.nonfinite
+  /// (tensor, flat index) and arg.shape. Callable from several threads.
   virtual void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
                          std::span<float> out) const = 0;
 

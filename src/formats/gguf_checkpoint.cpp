@@ -95,6 +95,7 @@ class GgufCheckpoint final : public Checkpoint {
     } else {
       read_in_order(source, row_begin * columns, out, bad);
     }
+    file_.file().check_unchanged();
     refuse_non_finite(bad, path(), tensor);
   }
 

@@ -57,6 +57,7 @@ class HfCheckpoint final : public Checkpoint {
                    "\"" + escape_untrusted(tensor.name) + "\"", ""});
     }
     it->second.file->read_floats(*it->second.tensor, row_begin * columns, out);
+    it->second.file->input()->check_unchanged();
     NonFinite bad;
     find_non_finite(out, row_begin * columns, bad);
     refuse_non_finite(bad, path_, tensor);

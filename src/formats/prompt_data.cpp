@@ -193,7 +193,7 @@ void read_csv(const InputFile& input, const RowSink& sink) {
 }
 
 // By extension where it says something, else by the first byte.
-void read_rows(const InputFile& input, const RowSink& sink) {
+void read_rows(const InputFile& input, const std::string& path, const RowSink& sink) {
   ByteStream bytes(input);
   std::string head;
   while (head.size() < 3 && bytes.peek()) head += *bytes.next();
@@ -207,7 +207,6 @@ void read_rows(const InputFile& input, const RowSink& sink) {
     first = c;
     break;
   }
-  const std::string& path = input.path();
   if (path.ends_with(".txt")) return read_text_lines(input, sink);
   if (path.ends_with(".csv")) return read_csv(input, sink);
   if (first == '[') return read_json_array(input, sink);
@@ -219,7 +218,7 @@ void read_rows(const InputFile& input, const RowSink& sink) {
 void read_file_rows(const std::string& path, const RowSink& take) {
   const InputFile input(path);
   size_t rows = 0;
-  read_rows(input, [&](const Row& row) {
+  read_rows(input, path, [&](const Row& row) {
     if (++rows > kMaxRows)
       fail("limit.row", input.path(), row.where, "at most " + std::to_string(kMaxRows) + " rows", "more");
     take(row);

@@ -301,6 +301,14 @@ TEST_F(HfCheckpointTest, S21_ValuesThatAreNotFinite) {
   }
 }
 
+TEST_F(HfCheckpointTest, F6_FileThatChangesAfterOpening) {
+  const auto c = open(tiny_hf("llama"));
+  std::vector<float> out(8);
+  c->read_rows(*c->find("model.norm.weight"), 0, 8, out);
+  folder_->write("model.safetensors", test::read_all(folder_->path("model.safetensors")) + "x");
+  EXPECT_EQ(test::code_of([&] { c->read_rows(*c->find("model.norm.weight"), 0, 8, out); }), "io.changed");
+}
+
 TEST_F(HfCheckpointTest, WrongKindOfPathIsNamed) {
   const test::TemporaryFolder folder;
   EXPECT_EQ(test::code_of([&] { (void)Checkpoint::open(folder.path()); }), "io.open");
