@@ -26,6 +26,8 @@ unsigned combining_class(char32_t c) {
 
 // The primary composite of two characters.
 std::optional<char32_t> compose(char32_t a, char32_t b) {
+  // utf8proc 2.8 takes U+11A7, one before the first trailing jamo, for one and swallows it.
+  if (b == 0x11A7) return std::nullopt;
   std::array<utf8proc_int32_t, 2> pair{static_cast<utf8proc_int32_t>(a), static_cast<utf8proc_int32_t>(b)};
   const auto length = utf8proc_normalize_utf32(
       pair.data(), 2, static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));

@@ -60,15 +60,16 @@ def assigned(*ranges) -> list[str]:
     return [chr(c) for lo, hi in ranges for c in range(lo, hi + 1) if unicodedata.category(chr(c)) not in ("Cn", "Cs")]
 
 
+# Left out: marks that Unicode 10 and later added (U+0D3B, U+0D3C, U+1DF6 to U+1DFA). Normalisation in tokenizers knows
+# Unicode 9 and leaves them where they are; utf8proc puts them in canonical order.
 SCRIPTS = [
     assigned((0x41, 0x5A), (0x61, 0x7A)), assigned((0xC0, 0x24F)), assigned((0x370, 0x3FF), (0x1F00, 0x1FFF)),
     assigned((0x400, 0x52F)), assigned((0x590, 0x5FF)), assigned((0x600, 0x6FF), (0x750, 0x77F)), assigned((0x900, 0x97F)),
     assigned((0xE00, 0xE7F)), assigned((0xF00, 0xFDA)), assigned((0x1100, 0x11FF)), assigned((0x3040, 0x30FF)),
     assigned((0x4E00, 0x9FFC)), assigned((0xAC00, 0xD7A3)), assigned((0xF900, 0xFAD9)), assigned((0x10400, 0x1044F)),
     assigned((0x1D400, 0x1D7FF)), assigned((0x20000, 0x200FF), (0x2F800, 0x2F81F)), assigned((0xA000, 0xA48C)),
-    assigned((0xFF00, 0xFFEF)), assigned((0xB80, 0xBFF), (0xD00, 0xD7F)), assigned((0x1000, 0x109F)),
+    assigned((0xFF00, 0xFFEF)), assigned((0xB80, 0xBFF), (0xD00, 0xD3A), (0xD3D, 0xD7F)), assigned((0x1000, 0x109F)),
 ]
-# Without U+1DF6 to U+1DFA: tokenizers' normalisation knows no mark added after Unicode 9 and leaves it where it is.
 MARKS = assigned((0x300, 0x36F), (0x483, 0x487), (0x591, 0x5C7), (0x64B, 0x65F), (0x93C, 0x94D), (0xF71, 0xF84),
                  (0x1DC0, 0x1DF5), (0x20D0, 0x20F0), (0x3099, 0x309A))
 DIGITS = assigned((0x30, 0x39), (0xB2, 0xB3), (0xBC, 0xBE), (0x660, 0x669), (0x966, 0x96F), (0x2150, 0x218B),
@@ -87,7 +88,7 @@ WORDS = ("the of and lock safety prompt Model token don't I'll we're naÃ¯ve cafÃ
          "words mots password motif ctl two").split()
 COMPOSITION = ["e\u0301", "a\u0323\u0302", "a\u0302\u0323", "\u1e69", "s\u0307\u0323", "\u0344", "a\u0344", "\u0958", "\u2126", "\u212b",
                "\u1100\u1161\u11a8", "\uac00\u11a8", "\ufb1d", "\u0f73", "\u0f71\u0f72\u0f74", "\u0041\u030a\u0301", "\U0001d15e", "\u0b47\u0b56",
-               "\u3099", "\u304b\u3099", "o\u0328\u0304", "\u0344\u0323", "\u00e9\u0323"]
+               "\u3099", "\u304b\u3099", "\uac00\u11a7", "o\u0328\u0304", "\u0344\u0323", "\u00e9\u0323"]
 
 
 def mutate(r: random.Random, text: str) -> str:
