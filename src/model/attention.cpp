@@ -4,6 +4,8 @@
 #include <limits>
 #include <map>
 
+#include "model/kernels/decode_attention.h"
+
 namespace safetylock {
 namespace {
 
@@ -34,8 +36,8 @@ at::Tensor causal_mask(std::int64_t length, std::int64_t earlier, const at::Tens
 }
 
 /// [B, 1, 1, longest]: 0 for the keys that each request has, else -infinity.
-at::Tensor length_mask(const std::vector<std::int64_t>& lengths, std::int64_t longest,
-                       const at::TensorOptions& options) {
+at::Tensor length_mask(const std::vector<std::int64_t>& lengths, const at::TensorOptions& options) {
+  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
   const at::Tensor beyond =
       at::arange(longest, at::kLong).unsqueeze(0) >= at::tensor(lengths, at::kLong).unsqueeze(1);
   return at::zeros(beyond.sizes(), at::kFloat)
@@ -51,14 +53,14 @@ AttentionPlan::AttentionPlan(const PackedBatch& batch, const KvCache* cache, con
     : batch_(batch), cache_(cache), masks_(batch.segments.size()) {
   decoding_ = cache != nullptr && is_decode_step(batch);
   std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> made;
-  std::vector<std::int64_t> rows, lengths;
+  std::vector<std::int64_t> rows;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
     const Segment& segment = batch.segments[i];
     std::int64_t earlier = cached(cache, segment);
     if (segment.slot >= 0) {
       for (std::int64_t t = 0; t < segment.length; ++t)
         rows.push_back(segment.slot * cache->capacity() + earlier + t);
-      lengths.push_back(earlier + segment.length);
+      if (decoding_) lengths_.push_back(earlier + segment.length);
     }
     for (const size_t parent : segment.parents) earlier += batch.segments[parent].length;
     // scaled_dot_product_attention aligns is_causal to the upper left: right only where all keys are the
@@ -69,10 +71,7 @@ AttentionPlan::AttentionPlan(const PackedBatch& batch, const KvCache* cache, con
     masks_[i] = mask;
   }
   if (!rows.empty()) cache_rows_ = at::tensor(rows, at::kLong).to(options.device());
-  if (decoding_) {
-    longest_ = *std::max_element(lengths.begin(), lengths.end());
-    decode_mask_ = length_mask(lengths, longest_, options);
-  }
+  if (decoding_ && !options.device().is_cpu()) decode_mask_ = length_mask(lengths_, options);
 }
 
 at::Tensor AttentionPlan::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -115,13 +114,14 @@ at::Tensor AttentionPlan::attend_segment(const Segment& segment, const at::Tenso
 }
 
 at::Tensor AttentionPlan::decode(const at::Tensor& q, std::int64_t layer) const {
-  const auto view = [&](const at::Tensor& side) {
-    return side.narrow(0, 0, q.size(0)).narrow(1, 0, longest_).transpose(1, 2);  // [B, G, longest, D]
+  const at::Tensor &keys = cache_->keys(layer), &values = cache_->values(layer);
+  if (q.is_cpu()) return decode_attention_cpu(q, keys, values, lengths_);
+  const auto view = [&](const at::Tensor& side) {  // [B, G, longest, D]
+    return side.narrow(0, 0, q.size(0)).narrow(1, 0, decode_mask_.size(3)).transpose(1, 2);
   };
-  const at::Tensor out =
-      at::scaled_dot_product_attention(q.unsqueeze(2), view(cache_->keys(layer)), view(cache_->values(layer)),
-                                       decode_mask_, 0.0, false, std::nullopt, true);
-  return out.squeeze(2);
+  return at::scaled_dot_product_attention(q.unsqueeze(2), view(keys), view(values), decode_mask_, 0.0, false,
+                                          std::nullopt, true)
+      .squeeze(2);
 }
 
 }  // namespace safetylock

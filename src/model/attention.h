@@ -28,10 +28,10 @@ class AttentionPlan {
   const KvCache* cache_;
   /// A segment each: [length, earlier + length], 0 or -infinity; undefined where none is needed.
   std::vector<at::Tensor> masks_;
-  bool decoding_ = false;     ///< one token for each of the cache's first slots, in order
-  std::int64_t longest_ = 0;  ///< decoding: tokens of the longest request
-  at::Tensor decode_mask_;    ///< decoding: [B, 1, 1, longest], 0 or -infinity
-  at::Tensor cache_rows_;     ///< slot * C + position of each row; undefined when no segment has a slot
+  bool decoding_ = false;              ///< one token for each of the cache's first slots, in order
+  std::vector<std::int64_t> lengths_;  ///< decoding: tokens of each request, the new one included
+  at::Tensor decode_mask_;             ///< decoding, not on the CPU: [B, 1, 1, longest], 0 or -infinity
+  at::Tensor cache_rows_;  ///< slot * C + position of each row; undefined when no segment has a slot
 };
 
 }  // namespace safetylock

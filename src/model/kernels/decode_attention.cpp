@@ -1,0 +1,146 @@
+#include "model/kernels/decode_attention.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+// One source, compiled for several instruction sets; the loader picks. Sanitizers cannot run the picking
+// code.
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define SAFETYLOCK_FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define SAFETYLOCK_FOR_EACH_CPU
+#endif
+#define SAFETYLOCK_INLINE __attribute__((always_inline)) inline
+
+namespace safetylock {
+namespace {
+
+/// One request and one key/value head. Its R query heads share every key and value that is read.
+template <typename T>
+struct Group {
+  const T* q;  // [R, D]
+  const T* k;  // [length] rows of D, `stride` apart
+  const T* v;  // as k
+  T* out;      // [R, D]
+  std::int64_t length, stride, R, D;
+  float* scratch;  // [(2R + 1) D + R * length]
+};
+
+template <typename T>
+SAFETYLOCK_INLINE void widen(const T* from, float* to, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+SAFETYLOCK_INLINE float dot(const float* a, const float* b, std::int64_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+/// e^x for x <= 0 without a branch, so that compilers vectorise it: 2^n * e^f with |f| <= ln(2)/2 and the
+/// polynomial of Cephes' expf. Relative error below 2e-7; 0 to within that below -87.
+SAFETYLOCK_INLINE float exp_of_nonpositive(float x) {
+  x = x < -87.0F ? -87.0F : x;
+  constexpr float kRoundToInteger = 12582912.0F;  // 1.5 * 2^23
+  const float n = (x * 1.44269504F + kRoundToInteger) - kRoundToInteger;
+  const float f = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  float p = 1.9875691500e-4F;
+  p = p * f + 1.3981999507e-3F;
+  p = p * f + 8.3334519073e-3F;
+  p = p * f + 4.1665795894e-2F;
+  p = p * f + 1.6666665459e-1F;
+  p = p * f + 5.0000001201e-1F;
+  p = p * f * f + f + 1.0F;
+  return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
+}
+
+/// softmax in place.
+SAFETYLOCK_INLINE void softmax(float* scores, std::int64_t n) {
+  float largest = scores[0];
+#pragma omp simd reduction(max : largest)
+  for (std::int64_t t = 0; t < n; ++t) largest = scores[t] > largest ? scores[t] : largest;
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t t = 0; t < n; ++t) {
+    scores[t] = exp_of_nonpositive(scores[t] - largest);
+    sum += scores[t];
+  }
+  for (std::int64_t t = 0; t < n; ++t) scores[t] /= sum;
+}
+
+template <typename T>
+SAFETYLOCK_INLINE void attend(const Group<T>& g) {
+  float* const q = g.scratch;           // [R, D]
+  float* const sums = q + g.R * g.D;    // [R, D]
+  float* const row = sums + g.R * g.D;  // [D]
+  float* const scores = row + g.D;      // [R, length]
+  widen(g.q, q, g.R * g.D);
+  const float scale = 1.0F / std::sqrt(static_cast<float>(g.D));
+  for (std::int64_t t = 0; t < g.length; ++t) {
+    widen(g.k + t * g.stride, row, g.D);
+    for (std::int64_t r = 0; r < g.R; ++r) scores[r * g.length + t] = scale * dot(q + r * g.D, row, g.D);
+  }
+  for (std::int64_t r = 0; r < g.R; ++r) softmax(scores + r * g.length, g.length);
+  std::fill_n(sums, g.R * g.D, 0.0F);
+  for (std::int64_t t = 0; t < g.length; ++t) {
+    widen(g.v + t * g.stride, row, g.D);
+    for (std::int64_t r = 0; r < g.R; ++r) {
+      const float weight = scores[r * g.length + t];
+#pragma omp simd
+      for (std::int64_t d = 0; d < g.D; ++d) sums[r * g.D + d] += weight * row[d];
+    }
+  }
+  for (std::int64_t i = 0; i < g.R * g.D; ++i) g.out[i] = static_cast<T>(sums[i]);
+}
+
+SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<float>& g) {
+  attend(g);
+}
+SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<at::BFloat16>& g) {
+  attend(g);
+}
+SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<at::Half>& g) {
+  attend(g);
+}
+
+template <typename T>
+void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                const std::vector<std::int64_t>& lengths, const at::Tensor& out) {
+  const std::int64_t B = q.size(0), G = keys.size(2), D = keys.size(3), R = q.size(1) / G,
+                     slot = keys.stride(0);
+  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  at::parallel_for(0, B * G, 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> scratch(static_cast<size_t>((2 * R + 1) * D + R * longest));
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t b = i / G, g = i % G;
+      attend_group(Group<T>{.q = q.const_data_ptr<T>() + b * q.stride(0) + g * R * D,
+                            .k = keys.const_data_ptr<T>() + b * slot + g * D,
+                            .v = values.const_data_ptr<T>() + b * slot + g * D,
+                            .out = out.mutable_data_ptr<T>() + (b * G + g) * R * D,
+                            .length = lengths[static_cast<size_t>(b)],
+                            .stride = G * D,
+                            .R = R,
+                            .D = D,
+                            .scratch = scratch.data()});
+    }
+  });
+}
+
+}  // namespace
+
+at::Tensor decode_attention_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                                const std::vector<std::int64_t>& lengths) {
+  const at::Tensor out = at::empty(q.sizes(), q.options());
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, q.scalar_type(), "decode_attention_cpu", [&] {
+    if constexpr (!std::is_same_v<scalar_t, double>) attend_all<scalar_t>(q, keys, values, lengths, out);
+  });
+  return out;
+}
+
+}  // namespace safetylock
