@@ -28,10 +28,7 @@ ProbeProblem::ProbeProblem(const RowView& rows, std::span<const std::int64_t> la
   const std::vector<double> ones(labels.size(), 1.0);
   accumulate_rows(rows, ones.data(), mean_.data());
   for (double& m : mean_) m /= n;
-  for (std::int64_t i = 0; i < rows.count(); ++i) {
-    const double* x = rows.row(i);
-    for (size_t j = 0; j < mean_.size(); ++j) scale_[j] += (x[j] - mean_[j]) * (x[j] - mean_[j]);
-  }
+  accumulate_squares(rows, mean_.data(), scale_.data());
   // p (1 - p) <= 1/4 bounds the curvature of the log-losses.
   for (size_t j = 0; j < mean_.size(); ++j) scale_[j] = 1.0 / std::sqrt(inverse_C_ + 0.25 * scale_[j]);
   scale_.back() = 1.0 / std::sqrt(0.25 * n);

@@ -61,16 +61,17 @@ class Solver {
   };
 
   bool done() const {
+    const bool small = problem_.largest_component(here_.gradient) <= gradient_tolerance_;
     // Without a Hessian the slope says little about the distance to the optimum; strong convexity then bounds
     // it.
-    const double excess =
-        inverse_.exact() ? -slope_ : problem_.suboptimality_bound(here_.gradient, here_.margins);
-    if (excess > kRelativeExcess * static_cast<double>(problem_.rows())) return false;
-    const double objective = problem_.objective(here_.v, here_.margins);
+    if (!inverse_.exact()) {
+      return small && problem_.suboptimality_bound(here_.gradient, here_.margins) <=
+                          kRelativeExcess * problem_.objective(here_.v, here_.margins);
+    }
     const bool stalled = -slope_ > 0.25 * -previous_slope_;
-    if (inverse_.exact() && stalled && -slope_ <= kRounding * objective) return true;
-    return excess <= kRelativeExcess * objective &&
-           problem_.largest_component(here_.gradient) <= gradient_tolerance_;
+    if (!small && !stalled) return false;
+    const double objective = problem_.objective(here_.v, here_.margins);
+    return (small && -slope_ <= kRelativeExcess * objective) || (stalled && -slope_ <= kRounding * objective);
   }
 
   void step_to(double t) {

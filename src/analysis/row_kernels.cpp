@@ -8,6 +8,7 @@ namespace {
 struct Kernels {
   void (*multiply)(const RowView&, const double*, double, double*);
   void (*accumulate)(const RowView&, const double*, double*);
+  void (*squares)(const RowView&, const double*, double*);
   void (*gram)(const RowView&, const double*, double*, std::int64_t);
   double (*dot)(const double*, const double*, std::int64_t);
 };
@@ -45,6 +46,9 @@ void multiply_rows(const RowView& rows, const double* w, double offset, double* 
 }
 void accumulate_rows(const RowView& rows, const double* weights, double* out) {
   kernels().accumulate(rows, weights, out);
+}
+void accumulate_squares(const RowView& rows, const double* centre, double* out) {
+  kernels().squares(rows, centre, out);
 }
 void accumulate_gram(const RowView& rows, const double* weights, double* out, std::int64_t stride) {
   kernels().gram(rows, weights, out, stride);

@@ -35,6 +35,9 @@ void multiply_rows(const RowView& rows, const double* w, double offset, double* 
 /// out[j] += sum over i of weights[i] * row i [j]
 void accumulate_rows(const RowView& rows, const double* weights, double* out);
 
+/// out[j] += sum over i of (row i [j] - centre[j])^2
+void accumulate_squares(const RowView& rows, const double* centre, double* out);
+
 /// out[j, k] += sum over i of weights[i] * row i [j] * row i [k] for k <= j, at out[j * stride + k]. Entries
 /// above the diagonal, up to column dim, are left unspecified.
 void accumulate_gram(const RowView& rows, const double* weights, double* out, std::int64_t stride);

@@ -86,6 +86,21 @@ SAFETYLOCK_KERNEL void accumulate(const RowView& rows, const double* weights, do
   for (; i < rows.count(); ++i) accumulate_some<1>(rows, i, weights, out);
 }
 
+SAFETYLOCK_KERNEL void squares(const RowView& rows, const double* centre, double* out) {
+  for (std::int64_t i = 0; i < rows.count(); ++i) {
+    const double* x = rows.row(i);
+    for (std::int64_t j = 0; j < rows.dim; j += kLanes) {
+      Lanes s, d, c;
+      load(out + j, s);
+      load(x + j, d);
+      load(centre + j, c);
+      d -= c;
+      s += d * d;
+      store(s, out + j);
+    }
+  }
+}
+
 SAFETYLOCK_KERNEL void gram(const RowView& rows, const double* weights, double* out, std::int64_t stride) {
   constexpr std::int64_t kBlock = 16;  // rows that stay in the first-level cache while all tiles use them
   for (std::int64_t i = 0; i < rows.count(); i += kBlock) {
@@ -109,4 +124,4 @@ SAFETYLOCK_KERNEL double dot(const double* a, const double* b, std::int64_t n) {
   return sum(s) + rest;
 }
 
-constexpr Kernels kKernels = {multiply, accumulate, gram, dot};
+constexpr Kernels kKernels = {multiply, accumulate, squares, gram, dot};
