@@ -80,7 +80,7 @@ struct CausalCheck {
   Mean benign_unlocked, benign_locked;
   Mean harmful_shift, benign_shift;  ///< locked - unlocked, paired by prompt
   bool harmful_raised = false;       ///< the interval of harmful_shift lies above 0
-  bool benign_stays = false;         ///< benign_shift's mean is below half of harmful_shift's
+  bool benign_stays = false;         ///< size of benign_shift's mean is below half of harmful_shift's mean
   bool passed() const noexcept { return harmful_raised && benign_stays; }
 };
 

@@ -1,6 +1,6 @@
 #include "safetylock/generate.h"
 
-#include "base/utf8.h"
+#include "engine/chat_prompt.h"
 #include "engine/token_generator.h"
 
 namespace safetylock {
@@ -19,46 +19,6 @@ void check_options(const GenerateOptions& options, const ModelConfig& config) {
   check_range("batch_size", options.batch_size, 1, 65536);
   check_range("logprobs", options.logprobs, 0, std::min<std::int64_t>(20, config.vocab_size));
   for (const TokenId id : options.stop_token_ids) check_range("stop_token_ids", id, 0, config.vocab_size - 1);
-}
-
-std::vector<ChatMessage> messages_of(const GenerateRequest& request, const std::string& system,
-                                     size_t index) {
-  const std::string where = "prompt " + std::to_string(index);
-  if (request.messages.empty() || request.messages.back().content.empty()) {
-    throw Error({.code = "arg.prompt", .where = where, .expected = "some text", .found = "an empty prompt"});
-  }
-  std::vector<ChatMessage> messages = request.messages;
-  if (!system.empty() && messages.front().role != "system")
-    messages.insert(messages.begin(), {"system", system});
-  for (const ChatMessage& message : messages) {
-    if (const auto offset = utf8::find_invalid(message.content)) {
-      throw Error({.code = "arg.prompt",
-                   .where = where + ", " + escape_untrusted(message.role) + " message, byte " +
-                            std::to_string(*offset),
-                   .expected = "valid UTF-8",
-                   .found = escape_untrusted(std::string_view(message.content).substr(*offset, 4))});
-    }
-  }
-  return messages;
-}
-
-std::vector<TokenId> encode_prompt(const CausalLM& model, const GenerateRequest& request,
-                                   const GenerateOptions& options, size_t index) {
-  const RenderedPrompt prompt = model.chat_template().render(messages_of(request, options.system, index),
-                                                             {.add_generation_prompt = true});
-  std::vector<TokenId> ids = model.tokenizer().encode(prompt, options.trust_special_tokens).ids;
-  const auto tokens = static_cast<std::int64_t>(ids.size());
-  const std::int64_t context = model.config().max_position_embeddings;
-  if (tokens < 1 || tokens + options.max_new_tokens > context) {
-    throw Error(
-        {.code = "arg.prompt",
-         .where = "prompt " + std::to_string(index),
-         .expected = "at most " + std::to_string(context) + " tokens of prompt and reply",
-         .found = std::to_string(tokens) + " tokens of prompt and up to " +
-                  std::to_string(options.max_new_tokens) + " of reply",
-         .hint = "Shorten the prompt or ask for fewer tokens; the start of a prompt is never dropped"});
-  }
-  return ids;
 }
 
 Strength strength_of(const GenerateRequest& request, const Interventions* lock) {
@@ -97,7 +57,7 @@ std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<
   const std::shared_ptr<const Interventions> lock = model.default_interventions();
   std::vector<TokenRequest> token_requests;
   for (size_t i = 0; i < requests.size(); ++i) {
-    token_requests.push_back({.prompt_ids = encode_prompt(model, requests[i], options, i),
+    token_requests.push_back({.prompt_ids = encode_chat_prompt(model, requests[i], options, i),
                               .strength = strength_of(requests[i], lock.get())});
   }
   if (requests.empty()) return {};

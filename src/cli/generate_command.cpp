@@ -1,0 +1,100 @@
+#include "cli/json_output.h"
+#include "cli/locked_model.h"
+#include "cli/printable.h"
+#include "safetylock/error.h"
+#include "safetylock/generate.h"
+#include "safetylock/prompt_data.h"
+
+namespace safetylock::cli {
+namespace {
+
+struct Options {
+  LockedModelOptions model;
+  std::string prompt, prompts;
+  bool has_prompt = false;
+  GenerateOptions generate;
+};
+
+std::vector<std::string> read_prompts(const Options& options) {
+  if (options.has_prompt == !options.prompts.empty()) {
+    throw Error({.code = "arg.usage",
+                 .where = "--prompt, --prompts",
+                 .expected = "one of them",
+                 .found = options.has_prompt ? "both" : "neither"});
+  }
+  check_utf8("--system", options.generate.system);
+  if (!options.has_prompt) return load_prompts(options.prompts);
+  check_utf8("--prompt", options.prompt);
+  if (options.prompt.empty())
+    throw Error({.code = "arg.prompt", .where = "--prompt", .expected = "some text", .found = "none"});
+  return {options.prompt};
+}
+
+Json result_json(const std::string& prompt, const Generation& generation) {
+  Json logprobs = Json::array();
+  for (const auto& step : generation.logprobs) {
+    Json likeliest = Json::array();
+    for (const TokenLogprob& token : step)
+      likeliest.push_back({{"id", token.id}, {"logprob", token.logprob}});
+    logprobs.push_back(std::move(likeliest));
+  }
+  return {{"prompt", prompt},
+          {"prompt_ids", generation.prompt_ids},
+          {"token_ids", generation.token_ids},
+          {"text", generation.text},
+          {"finish_reason", generation.finish_reason},
+          {"logprobs", std::move(logprobs)}};
+}
+
+void print_json(Session& session, const std::vector<std::string>& prompts,
+                const std::vector<Generation>& generations) {
+  Json results = Json::array();
+  for (size_t i = 0; i < prompts.size(); ++i) results.push_back(result_json(prompts[i], generations[i]));
+  session.print(json_text({{"schema", "safetylock.generate/1"}, {"results", std::move(results)}}));
+}
+
+void print_text(Session& session, const std::vector<std::string>& prompts,
+                const std::vector<Generation>& generations) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts.size() > 1)
+      session.print((i > 0 ? "\n" : "") + session.heading("> " + one_line(prompts[i])) + "\n");
+    session.print(printable(generations[i].text) + "\n");
+  }
+}
+
+int run_generate(Session& session, Options options) {
+  const std::vector<std::string> prompts = read_prompts(options);
+  const LockedModel locked = load_locked_model(session, options.model);
+  options.generate.on_progress = session.progress();
+  std::vector<GenerateRequest> requests;
+  for (const std::string& prompt : prompts) requests.push_back({.messages = {{"user", prompt}}});
+  const std::vector<Generation> generations = generate_batch(locked.model, requests, options.generate);
+  session.json() ? print_json(session, prompts, generations) : print_text(session, prompts, generations);
+  return 0;
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app, CommonOptions& common, Action& action) {
+  CLI::App* command = app.add_subcommand("generate", "Answers prompts, with or without a lock");
+  const auto options = std::make_shared<Options>();
+  add_locked_model_options(*command, options->model);
+  command->add_option("--prompt", options->prompt, "What the user says")->type_name("TEXT");
+  command->add_option("--prompts", options->prompts, "File of prompts: JSONL, JSON, CSV or text")
+      ->type_name("FILE");
+  add_integer(*command, "--max-new-tokens", options->generate.max_new_tokens, 1, 1 << 20,
+              "Longest reply (default 128)");
+  add_integer(*command, "--batch", options->generate.batch_size, 1, 65536, "Prompts answered together (16)");
+  command->add_option("--system", options->generate.system, "System prompt")->type_name("TEXT");
+  add_integer(*command, "--logprobs", options->generate.logprobs, 0, 20,
+              "With --json: the likeliest tokens of each step");
+  command->add_flag("--trust-special-tokens", options->generate.trust_special_tokens,
+                    "Let control tokens in prompts be control tokens");
+  add_common_options(*command, common);
+  command->callback([options, command, &action] {
+    options->has_prompt = command->count("--prompt") > 0;
+    action = [options](Session& session) { return run_generate(session, *options); };
+  });
+}
+
+}  // namespace safetylock::cli

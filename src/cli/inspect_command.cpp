@@ -1,0 +1,124 @@
+#include "base/file.h"
+#include "cli/inspect_parts.h"
+#include "cli/json_output.h"
+#include "cli/options.h"
+#include "cli/printable.h"
+#include "cli/progress_bar.h"
+#include "cli/table.h"
+
+namespace safetylock::cli {
+namespace {
+
+/// A value of the JSON as a table cell.
+std::string cell(const Json& value) {
+  if (value.is_string()) return one_line(value.get<std::string>());
+  if (value.is_number_float()) return fixed(value.get<double>(), 4);
+  if (!value.is_array()) return one_line(value.dump());
+  std::string text;
+  for (const Json& item : value) text += (text.empty() ? "" : ", ") + cell(item);
+  return text.empty() ? "none" : text;
+}
+
+std::string pairs_text(const std::vector<std::pair<std::string, std::string>>& rows) {
+  size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, name.size());
+  std::string out;
+  for (const auto& [name, value] : rows)
+    out += "  " + name + std::string(width - name.size(), ' ') + "  " + value + "\n";
+  return out;
+}
+
+std::string bytes_of(const Json& value) {
+  return bytes_text(value.get<double>());
+}
+
+std::string part_text(const Json& part, const std::string& detail) {
+  return part.at("supported").get<bool>() ? detail : "not usable: " + cell(part.at("problem"));
+}
+
+std::string model_text(const Session& session, const Json& model) {
+  const Json& c = model.at("config");
+  const Json& tokenizer = model.at("tokenizer");
+  const std::string vocabulary =
+      tokenizer.contains("vocab_size") ? cell(tokenizer.at("vocab_size")) + " tokens" : "";
+  std::vector<TableRow> storage = {{"storage", "tensors", "parameters", "bytes"}};
+  for (const Json& row : model.at("storage"))
+    storage.push_back(
+        {cell(row.at("type")), cell(row.at("tensors")), cell(row.at("parameters")), cell(row.at("bytes"))});
+  return session.heading("Model, " + cell(model.at("format"))) + "\n" +
+         pairs_text({{"architecture", cell(c.at("architecture"))},
+                     {"layers", cell(c.at("layers"))},
+                     {"heads", cell(c.at("heads")) + ", " + cell(c.at("kv_heads")) + " for keys and values"},
+                     {"head size", cell(c.at("head_dim"))},
+                     {"hidden size", cell(c.at("hidden_size"))},
+                     {"vocabulary", cell(c.at("vocab_size"))},
+                     {"context", cell(c.at("context")) + " tokens"},
+                     {"parameters", cell(model.at("parameters"))},
+                     {"weights", bytes_of(model.at("stored_bytes")) + " stored; in memory " +
+                                     bytes_of(model.at("memory_bytes").at("float32")) + " as float32, " +
+                                     bytes_of(model.at("memory_bytes").at("bfloat16")) + " as bfloat16"},
+                     {"tokenizer", part_text(tokenizer, vocabulary)},
+                     {"chat template", part_text(model.at("chat_template"), "yes")},
+                     {"works with", cell(model.at("supports"))}}) +
+         table(storage);
+}
+
+std::string adapter_text(const Session& session, const Json& adapter) {
+  return session.heading("Adapter, " + cell(adapter.at("format"))) + "\n" +
+         pairs_text(
+             {{"base model", cell(adapter.at("base_model"))},
+              {"modules", cell(adapter.at("modules"))},
+              {"targets", cell(adapter.at("targets"))},
+              {"rank", cell(adapter.at("rank").at("min")) + " to " + cell(adapter.at("rank").at("max"))},
+              {"replaced tensors", cell(adapter.at("replaced_tensors"))},
+              {"parameters", cell(adapter.at("parameters"))},
+              {"works with", cell(adapter.at("supports")) + " (--adapter)"}});
+}
+
+std::string lock_text(const Session& session, const Json& lock) {
+  std::vector<std::pair<std::string, std::string>> facts = {{"digest", cell(lock.at("content_digest"))},
+                                                            {"alpha", cell(lock.at("alpha"))},
+                                                            {"largest alpha", cell(lock.at("alpha_max"))}};
+  for (const auto& [name, value] : lock.at("identity").items()) facts.emplace_back(name, cell(value));
+  std::vector<TableRow> heads = {{"layer.head", "score", "sigma"}};
+  for (const Json& head : lock.at("heads"))
+    heads.push_back({cell(head.at("layer")) + "." + cell(head.at("head")), cell(head.at("score")),
+                     cell(head.at("sigma"))});
+  return session.heading("SafetyLock of " + std::to_string(lock.at("heads").size()) + " heads") + "\n" +
+         pairs_text(facts) + table(heads);
+}
+
+int run_inspect(Session& session, const std::string& path) {
+  Json result;
+  if (is_directory(path) && is_regular_file(join_path(path, "adapter_config.json"))) {
+    result = inspect_adapter(path);
+  } else if (!is_directory(path) && path.ends_with(".safetensors")) {
+    result = inspect_lock(path);
+  } else {
+    result = inspect_model(path);
+  }
+  const std::string kind = result.at("kind");
+  if (session.json()) {
+    session.print(json_text(result));
+  } else {
+    session.print(kind == "lock"      ? lock_text(session, result)
+                  : kind == "adapter" ? adapter_text(session, result)
+                                      : model_text(session, result));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, CommonOptions& common, Action& action) {
+  CLI::App* command = app.add_subcommand("inspect", "Says what a model, an adapter or a lock is");
+  const auto path = std::make_shared<std::string>();
+  command->add_option("PATH", *path, "GGUF file, Hugging Face folder, adapter folder or lock")
+      ->required()
+      ->type_name("");
+  add_common_options(*command, common);
+  command->callback(
+      [path, &action] { action = [path](Session& session) { return run_inspect(session, *path); }; });
+}
+
+}  // namespace safetylock::cli

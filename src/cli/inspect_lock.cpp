@@ -1,0 +1,46 @@
+#include "cli/inspect_parts.h"
+#include "safetylock/lock.h"
+
+namespace safetylock::cli {
+namespace {
+
+Json identity_json(const LockIdentity& id) {
+  return {{"architecture", id.architecture},
+          {"layers", id.num_hidden_layers},
+          {"heads", id.num_attention_heads},
+          {"kv_heads", id.num_key_value_heads},
+          {"head_dim", id.head_dim},
+          {"hidden_size", id.hidden_size},
+          {"base_model", id.base_model},
+          {"config_digest", id.config_digest},
+          {"tokenizer_digest", id.tokenizer_digest},
+          {"template_digest", id.template_digest},
+          {"weights_digest", id.weights_digest},
+          {"pairs_digest", id.pairs_digest},
+          {"protocol", id.protocol},
+          {"tokens_per_reply", id.tokens_per_reply},
+          {"seed", id.seed},
+          {"revision", id.revision},
+          {"library_version", id.library_version}};
+}
+
+}  // namespace
+
+Json inspect_lock(const std::string& path) {
+  const SafetyLock lock = SafetyLock::load(path);
+  Json heads = Json::array();
+  for (const HeadDirection& head : lock.heads()) {
+    heads.push_back(
+        {{"layer", head.id.layer}, {"head", head.id.head}, {"score", head.score}, {"sigma", head.sigma}});
+  }
+  return {{"schema", "safetylock.inspect/1"},
+          {"kind", "lock"},
+          {"path", path},
+          {"content_digest", lock.content_digest()},
+          {"alpha", lock.default_strength().alpha()},
+          {"alpha_max", lock.alpha_max()},
+          {"identity", identity_json(lock.identity())},
+          {"heads", std::move(heads)}};
+}
+
+}  // namespace safetylock::cli

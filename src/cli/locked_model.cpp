@@ -1,0 +1,49 @@
+#include "cli/locked_model.h"
+
+#include "cli/interrupt.h"
+#include "formats/checkpoint.h"
+#include "safetylock/error.h"
+
+namespace safetylock::cli {
+
+void add_locked_model_options(CLI::App& command, LockedModelOptions& options) {
+  command.add_option("MODEL", options.model, "GGUF file or Hugging Face folder")->required()->type_name("");
+  command.add_option("--lock", options.lock, "Lock made by extract; without one the model runs unlocked")
+      ->type_name("FILE");
+  add_alpha(command, options.alpha, "Strength of the lock; default: what the lock says; 0: unlocked");
+  command.add_option("--adapter", options.adapter, "Folder of a PEFT LoRA adapter to merge into the model")
+      ->type_name("DIR");
+}
+
+LockedModel load_locked_model(Session& session, const LockedModelOptions& options) {
+  if (options.alpha && options.lock.empty()) {
+    throw Error(
+        {.code = "arg.usage", .where = "--alpha", .expected = "a lock given by --lock", .found = "none"});
+  }
+  std::optional<SafetyLock> lock;
+  if (!options.lock.empty()) {
+    lock = SafetyLock::load(options.lock);
+    lock->check_fits(Checkpoint::open(options.model)->config());
+  }
+  LockedModel result{.model = session.load_model(options.model, options.adapter), .lock = {}, .applied = {}};
+  check_interrupt();
+  if (!lock) {
+    session.warn("unlocked: no --lock given");
+    return result;
+  }
+  result.applied.emplace(apply_lock(result.model, *lock, {.alpha = options.alpha}));
+  result.alpha = options.alpha.value_or(lock->default_strength().alpha());
+  result.lock = std::move(lock);
+  if (result.alpha == 0) session.warn("unlocked: --alpha 0");
+  return result;
+}
+
+Json LockedModel::lock_json(const LockedModelOptions& options) const {
+  if (!lock) return {{"lock", nullptr}, {"lock_digest", nullptr}, {"alpha", 0.0}, {"apply_seconds", nullptr}};
+  return {{"lock", options.lock},
+          {"lock_digest", lock->content_digest()},
+          {"alpha", alpha},
+          {"apply_seconds", applied->seconds()}};
+}
+
+}  // namespace safetylock::cli

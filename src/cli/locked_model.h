@@ -1,0 +1,37 @@
+// A model with what generate and evaluate put on it: an adapter and a lock.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "cli/options.h"
+#include "safetylock/apply.h"
+#include "safetylock/causal_lm.h"
+
+namespace safetylock::cli {
+
+struct LockedModelOptions {
+  std::string model;
+  std::string lock;     ///< empty: unlocked
+  std::string adapter;  ///< empty: none
+  std::optional<double> alpha;
+};
+
+/// MODEL, --lock, --alpha, --adapter.
+void add_locked_model_options(CLI::App& command, LockedModelOptions& options);
+
+struct LockedModel {
+  CausalLM model;
+  std::optional<SafetyLock> lock;
+  std::optional<AppliedLock> applied;  ///< present exactly when `lock` is
+  double alpha = 0;                    ///< in force; 0 without a lock
+
+  /// "lock", "lock_digest", "alpha" and "apply_seconds", null where there is no lock.
+  Json lock_json(const LockedModelOptions& options) const;
+};
+
+/// Refuses a lock that does not fit before the weights are read. Says so when nothing is locked.
+LockedModel load_locked_model(Session& session, const LockedModelOptions& options);
+
+}  // namespace safetylock::cli

@@ -1,0 +1,16 @@
+// Numbers as users write them, whatever the locale.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace safetylock::cli {
+
+/// A whole number in [lo, hi]. Throws Error `code` naming the option.
+std::int64_t parse_integer(const std::string& option, const std::string& text, std::int64_t lo,
+                           std::int64_t hi, const std::string& code = "arg.range");
+
+/// A strength. Throws Error arg.alpha for anything that Strength refuses, and for text that is no number.
+double parse_alpha(const std::string& text);
+
+}  // namespace safetylock::cli

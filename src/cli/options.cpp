@@ -1,0 +1,68 @@
+#include "cli/options.h"
+
+#include <limits>
+
+#include "base/utf8.h"
+#include "cli/number_text.h"
+#include "safetylock/error.h"
+#include "safetylock/strength.h"
+
+namespace safetylock::cli {
+namespace {
+
+constexpr std::int64_t kMaxThreads = 1024;
+
+ColourMode colour_mode(const std::string& text) {
+  if (text == "auto") return ColourMode::automatic;
+  if (text == "on") return ColourMode::on;
+  if (text == "off") return ColourMode::off;
+  throw Error({.code = "arg.usage",
+               .where = "--color",
+               .expected = "auto, on or off",
+               .found = "\"" + escape_untrusted(text) + "\""});
+}
+
+/// An option read by `read`, whose errors leave the parser as they are.
+CLI::Option* add_read_option(CLI::App& command, const std::string& name, const std::string& type,
+                             const std::string& help, std::function<void(const std::string&)> read) {
+  CLI::Option* option = command.add_option_function<std::string>(name, std::move(read), help);
+  return option->type_name(type);
+}
+
+}  // namespace
+
+CLI::Option* add_integer(CLI::App& command, const std::string& name, std::int64_t& value, std::int64_t lo,
+                         std::int64_t hi, const std::string& help) {
+  return add_read_option(command, name, "N", help, [&value, name, lo, hi](const std::string& text) {
+    value = parse_integer(name, text, lo, hi);
+  });
+}
+
+CLI::Option* add_alpha(CLI::App& command, std::optional<double>& value, const std::string& help) {
+  return add_read_option(command, "--alpha", "A", help,
+                         [&value](const std::string& text) { value = parse_alpha(text); });
+}
+
+void add_common_options(CLI::App& command, CommonOptions& common) {
+  command.add_option("--device", common.device, "auto, cpu, cuda or cuda:N")->type_name("NAME");
+  command.add_option("--dtype", common.dtype, "auto, float32, bfloat16 or float16")->type_name("NAME");
+  add_read_option(command, "--threads", "N", "CPU threads", [&common](const std::string& text) {
+    common.threads = parse_integer("--threads", text, 1, kMaxThreads, "arg.threads");
+  });
+  command.add_flag("--json", common.json, "One JSON object on standard output");
+  command.add_flag("--quiet", common.quiet, "No progress and no notes");
+  command.add_flag("-v,--verbose", common.verbosity, "Say more; twice for everything");
+  add_read_option(command, "--color", "WHEN", "auto, on or off",
+                  [&common](const std::string& text) { common.colour = colour_mode(text); });
+}
+
+void check_utf8(const std::string& option, const std::string& text) {
+  const auto offset = utf8::find_invalid(text);
+  if (!offset) return;
+  throw Error({.code = "arg.prompt",
+               .where = option + ", byte " + std::to_string(*offset),
+               .expected = "valid UTF-8",
+               .found = escape_untrusted(std::string_view(text).substr(*offset, 4))});
+}
+
+}  // namespace safetylock::cli

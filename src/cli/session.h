@@ -1,0 +1,56 @@
+// One run of the tool: where results, notes, warnings and progress go.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cli/progress_bar.h"
+#include "cli/terminal.h"
+#include "safetylock/causal_lm.h"
+#include "safetylock/log.h"
+
+namespace safetylock::cli {
+
+struct CommonOptions {
+  std::string device = "auto";
+  std::string dtype = "auto";
+  std::optional<std::int64_t> threads;
+  bool json = false;
+  bool quiet = false;
+  int verbosity = 0;
+  ColourMode colour = ColourMode::automatic;
+};
+
+class Session {
+ public:
+  /// Sets the number of threads and the log's sink for the process.
+  explicit Session(const CommonOptions& options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  bool json() const noexcept { return options_.json; }
+  const Terminal& terminal() const noexcept { return terminal_; }
+
+  /// Shows progress; returns false after Ctrl-C, which stops the step. Must not outlive the session.
+  ProgressCallback progress();
+  /// A model on the device and in the dtype of the options.
+  CausalLM load_model(const std::string& path, const std::string& adapter = {});
+
+  void print(std::string_view text);                 ///< results, on standard output
+  void note(std::string_view text);                  ///< a line on standard error, not with --quiet
+  void warn(std::string_view text);                  ///< a line on standard error
+  std::string heading(std::string_view text) const;  ///< as results are headed
+
+ private:
+  void log(LogLevel level, std::string_view message);
+  void write_line(const std::string& line);
+
+  CommonOptions options_;
+  Terminal terminal_;
+  ProgressBar bar_;
+};
+
+}  // namespace safetylock::cli
