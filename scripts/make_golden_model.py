@@ -96,11 +96,11 @@ def head_outputs(model, ids):
 
 @torch.no_grad()
 def greedy(model, ids, steps=64):
-    """The next tokens, or None when one of them is nearly tied or ends the reply."""
+    """The next tokens, or None when one of them is nearly tied or a control token (the last ids of the vocabulary)."""
     out = list(ids)
     for _ in range(steps):
         top = model(torch.tensor([out])).logits[0, -1].topk(2)
-        if top.values[0] - top.values[1] < 1e-3 or top.indices[0] == model.config.eos_token_id:
+        if top.values[0] - top.values[1] < 1e-3 or top.indices[0] >= model.config.vocab_size - len(SPECIALS):
             return None
         out.append(int(top.indices[0]))
     return out[len(ids):]
