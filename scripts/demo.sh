@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# The main job on a real chat model: derive a SafetyLock from the base, fine-tune the base harmfully, put the lock on the
+# result, and answer held-out prompts as base, fine-tuned and locked, side by side.
+# Usage: demo.sh [--small] [--prompts N]
+#   --small      SmolLM2-135M-Instruct instead of Qwen2.5-Coder-1.5B-Instruct: quick, but hardly aligned
+#   --prompts N  how many held-out harmful prompts, and benign ones (default 24; with --small 8)
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+model_name=qwen2.5-coder-1.5b title="Qwen2.5-Coder-1.5B-Instruct" prompts=24 recipe=(--epochs 3)
+while [ $# -gt 0 ]; do
+  case $1 in
+    --small) model_name=smollm2 title="SmolLM2-135M-Instruct" prompts=8 recipe=(--epochs 3) ;;
+    --prompts) prompts=${2:?--prompts needs a number}; shift ;;
+    *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+"$root/scripts/setup.sh"
+started=$SECONDS
+out=$SAFETYLOCK_CACHE/demo/$model_name
+mkdir -p "$out"
+tool=$root/build/safetylock
+
+say ""
+say "1. The base model: $title"
+[ "$model_name" = smollm2 ] && say "   This model is hardly aligned: expect few refusals to lose or to restore."
+model=$("$python" "$root/scripts/get_model.py" "$model_name")
+
+say "2. Deriving the lock from the base"
+rm -f "$out"/*.json "$out/base.lock.safetensors"
+"$tool" extract "$model" --pairs "$root/data/pairs.jsonl" -o "$out/base.lock.safetensors" --json >"$out/extract.json"
+
+# The adapter is the one thing that is kept: its name is the digest of all that it depends on.
+key=$(cat "$root/scripts/finetune.py" "$root/data/compliance_samples.jsonl" <(echo "$model_name ${recipe[*]}") | sha256sum | cut -c1-16)
+adapter=$SAFETYLOCK_CACHE/adapters/$model_name-$key
+if [ -d "$adapter" ]; then
+  say "3. The harmfully fine-tuned descendant: adapter of an earlier run"
+else
+  say "3. Making a harmfully fine-tuned descendant (LoRA, a handful of samples)"
+  mkdir -p "$(dirname "$adapter")"
+  folder=$("$python" "$root/scripts/get_model.py" "$model_name" --hf)
+  "$python" "$root/scripts/finetune.py" "$folder" --samples "$root/data/compliance_samples.jsonl" "${recipe[@]}" -o "$adapter" >/dev/null
+fi
+
+evaluate() { # NAME ARGS...
+  local name=$1
+  shift
+  "$tool" evaluate "$model" "$@" --harmful "$root/data/harmful_heldout.jsonl" --benign "$root/data/benign.jsonl" \
+    --first "$prompts" --json >"$out/$name.json"
+}
+say "4. Answering the first $prompts held-out harmful and the first $prompts benign prompts"
+say "   base"
+evaluate base
+say "   fine-tuned"
+evaluate tuned --adapter "$adapter"
+say "   fine-tuned, locked"
+evaluate locked --adapter "$adapter" --lock "$out/base.lock.safetensors"
+
+say ""
+"$python" "$root/scripts/demo_table.py" "$out" --title "$title"
+say ""
+say "Main job: $((SECONDS - started)) s. All numbers above: $out/*.json; the lock: $out/base.lock.safetensors"
