@@ -1,28 +1,43 @@
 #!/usr/bin/env bash
-# Compiles and links the whole project against a CUDA build of libtorch. Needs nvcc and, in the cache, some 6 GB: a
-# separate Python environment holds the CUDA wheel. With a GPU at hand it also runs the GPU tests.
-# Usage: check_cuda_build.sh [PREFIX]   PREFIX: an own CUDA libtorch instead of the wheel.
+# Compiles and links the whole project against a CUDA build of libtorch; with a GPU at hand it also runs the GPU tests.
+# Takes some 6 GB in the cache: an environment of its own holds the wheels of CUDA libtorch and nvcc.
+# Usage: check_cuda_build.sh [PREFIX]   PREFIX: your own CUDA libtorch (and the nvcc on PATH) instead of the wheels.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
-  say "No nvcc: install the CUDA toolkit (13.0 or newer) first. Nothing was checked."
-  exit 1
-fi
-PATH=$PATH:/usr/local/cuda/bin
 "$root/scripts/setup.sh"
 
-prefix=${1:-}
-if [ -z "$prefix" ]; then
-  cuda_env=$SAFETYLOCK_CACHE/venv-cuda
-  if ! "$cuda_env/bin/python" -c 'import torch; assert torch.version.cuda' 2>/dev/null; then
-    python3 -m venv --clear "$cuda_env"
-    run_step "Python: torch 2.14.1 with CUDA" 300 "$cuda_env/bin/python" -m pip install torch==2.14.1
+# The wheels of CUDA libtorch, nvcc and the toolkit's headers, made to look like an installed toolkit: the unversioned
+# library names that a linker asks for, and lib64.
+install_cuda_wheels() {
+  local env=$SAFETYLOCK_CACHE/venv-cuda pins="torch==2.14.1 cuda 13.0"
+  toolkit=$env/lib/python3.11/site-packages/nvidia/cu13
+  if [ ! -f "$env/.pins" ] || [ "$(cat "$env/.pins")" != "$pins" ]; then
+    python3 -m venv --clear "$env"
+    run_step "Python: torch 2.14.1 with CUDA" 300 "$env/bin/python" -m pip install torch==2.14.1 numpy==2.4.6
+    run_step "Python: nvcc 13.0" 60 "$env/bin/python" -m pip install \
+      'nvidia-cuda-nvcc==13.0.*' 'nvidia-nvvm==13.0.*' 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-cccl==13.0.*'
+    ln -sfn lib "$toolkit/lib64"
+    for library in "$toolkit"/lib/*.so.*; do
+      name=$(basename "$library")
+      ln -sf "$name" "$toolkit/lib/${name%%.so.*}.so"
+    done
+    printf '%s' "$pins" >"$env/.pins"
   fi
-  prefix=$("$cuda_env/bin/python" -c 'import torch; print(torch.utils.cmake_prefix_path)')
+  prefix=$("$env/bin/python" -c 'import torch; print(torch.utils.cmake_prefix_path)')
+}
+
+if [ $# -gt 0 ]; then
+  prefix=$1
+  toolkit=$(dirname "$(dirname "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")")
+else
+  install_cuda_wheels
 fi
+[ -x "$toolkit/bin/nvcc" ] || { say "No nvcc in $toolkit. Nothing was checked."; exit 1; }
 
 cd "$root"
-cmake --preset cuda -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CUDA_COMPILER="$(command -v nvcc)" >"$logs/configure-cuda.log" 2>&1 ||
+PATH=$toolkit/bin:$PATH CUDA_HOME=$toolkit cmake --preset cuda -DCMAKE_PREFIX_PATH="$prefix" -DSAFETYLOCK_PYTHON="$python" \
+  -DCUDA_TOOLKIT_ROOT_DIR="$toolkit" -DCUDAToolkit_ROOT="$toolkit" -DCMAKE_CUDA_COMPILER="$toolkit/bin/nvcc" \
+  >"$logs/configure-cuda.log" 2>&1 ||
   { say "Configuring failed:"; tail -40 "$logs/configure-cuda.log" >&2; exit 1; }
 run_step "Building against CUDA libtorch" 0 cmake --build build-cuda -j "$(nproc)"
 if ! ldd build-cuda/safetylock | grep -q libtorch_cuda; then
