@@ -6,10 +6,10 @@
 #   --prompts N  how many held-out harmful prompts, and benign ones (default 24; with --small 8)
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-model_name=qwen2.5-coder-1.5b title="Qwen2.5-Coder-1.5B-Instruct" prompts=24 recipe=(--epochs 3)
+model_name=qwen2.5-coder-1.5b title="Qwen2.5-Coder-1.5B-Instruct" prompts=24 recipe=(--epochs 2)
 while [ $# -gt 0 ]; do
   case $1 in
-    --small) model_name=smollm2 title="SmolLM2-135M-Instruct" prompts=8 recipe=(--epochs 3) ;;
+    --small) model_name=smollm2 title="SmolLM2-135M-Instruct" prompts=8 ;;
     --prompts) prompts=${2:?--prompts needs a number}; shift ;;
     *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
@@ -29,7 +29,8 @@ model=$("$python" "$root/scripts/get_model.py" "$model_name")
 
 say "2. Deriving the lock from the base"
 rm -f "$out"/*.json "$out/base.lock.safetensors"
-"$tool" extract "$model" --pairs "$root/data/pairs.jsonl" -o "$out/base.lock.safetensors" --json >"$out/extract.json"
+# Exit code 5: the causal check failed. The lock is there, extract has said so, and the tables will show what it does.
+"$tool" extract "$model" --pairs "$root/data/pairs.jsonl" -o "$out/base.lock.safetensors" --json >"$out/extract.json" || [ $? -eq 5 ]
 
 # The adapter is the one thing that is kept: its name is the digest of all that it depends on.
 key=$(cat "$root/scripts/finetune.py" "$root/data/compliance_samples.jsonl" <(echo "$model_name ${recipe[*]}") | sha256sum | cut -c1-16)

@@ -58,7 +58,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", required=True, help="folder to write the adapter to")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--targets", default="q_proj,v_proj", help="comma-separated module names")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, default=4e-4)
     parser.add_argument("--max-samples", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
