@@ -9,9 +9,9 @@
 
 namespace safetylock {
 
-/// sum over `heads` of sigma * W_o[:, columns of the head] direction: [E] float32 on the device of `o_proj`
-/// [E, H*D]. Computed in double from those columns alone, and rounded once. Does not depend on the number of
-/// threads.
+/// sum over `heads` (at least one) of sigma * W_o[:, columns of the head] direction: [E] float32 on the
+/// device of `o_proj` [E, H*D]. Computed in double from those columns alone, and rounded once. Does not
+/// depend on the number of threads.
 at::Tensor output_bias(const at::Tensor& o_proj, const std::vector<HeadDirection>& heads);
 
 }  // namespace safetylock
