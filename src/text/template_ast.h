@@ -58,7 +58,11 @@ struct Target {
 };
 
 struct Statement;
-using Block = std::vector<Statement>;
+
+struct Block {
+  std::vector<Statement> statements;
+  std::vector<std::string> late_names;  ///< hidden from the start, set later: see template_scopes.h
+};
 
 struct Macro {
   std::string name;

@@ -51,7 +51,8 @@ void Interpreter::emit(const MarkedText& text, MarkedText& out) {
 }
 
 Interpreter::Flow Interpreter::execute(const Block& block, const ScopePtr& scope, MarkedText& out) {
-  for (const Statement& statement : block) {
+  for (const std::string& name : block.late_names) scope->set(name, Undefined{"'" + name + "' is undefined"});
+  for (const Statement& statement : block.statements) {
     const Flow flow = execute(statement, scope, out);
     if (flow != Flow::next) return flow;
   }

@@ -225,6 +225,7 @@ bool contains(Execution& run, const Value& container, const Value& item) {
     return map->find(run, item) != nullptr;
   }
   if (const auto* iterator = std::get_if<IteratorPtr>(&container)) {
+    (*iterator)->start();
     while ((*iterator)->next < (*iterator)->items.size()) {
       if (equals(run, (*iterator)->items[(*iterator)->next++], item)) return true;
     }

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "safetylock/error.h"
+#include "text/template_scopes.h"
 
 namespace safetylock::jinja {
 
@@ -110,19 +111,19 @@ class StatementParser {
     while (!tokens_.is(Token::Type::end)) {
       const int line = tokens_.line();
       if (tokens_.is(Token::Type::data)) {
-        block.push_back({.kind = Kind::data, .line = line, .text = tokens_.next().text});
+        block.statements.push_back({.kind = Kind::data, .line = line, .text = tokens_.next().text});
       } else if (tokens_.is(Token::Type::variable_begin)) {
         tokens_.next();
         Statement print{.kind = Kind::print, .line = line};
         print.expressions.push_back(expressions_.parse_tuple(true));
-        block.push_back(std::move(print));
+        block.statements.push_back(std::move(print));
         tokens_.expect(Token::Type::variable_end);
       } else {
         tokens_.expect(Token::Type::block_begin);
         for (const std::string_view end : ends) {
           if (tokens_.is_name(end)) return block;
         }
-        block.push_back(parse_statement());
+        block.statements.push_back(parse_statement());
         tokens_.expect(Token::Type::block_end);
       }
     }
@@ -293,7 +294,9 @@ Block parse_template(std::string_view source, const std::string& file) {
                  std::to_string(source.size()), ""});
   }
   TokenStream tokens(tokenize(source, file), file);
-  return StatementParser(tokens).run();
+  Block body = StatementParser(tokens).run();
+  find_late_names(body);
+  return body;
 }
 
 }  // namespace safetylock::jinja

@@ -51,12 +51,25 @@ Value length(Execution& run, const Value& input, const Arguments& arguments) {
   return *size;
 }
 
-Value items(Execution& run, const Value& input, const Arguments& arguments) {
+using Work = std::vector<Value> (*)(Execution&, const Value&, const Arguments&);
+
+// A filter that is a generator in Jinja: nothing happens, nor fails, before someone asks for an item.
+template <Work Items>
+Value generator(Execution& run, const Value& input, const Arguments& arguments) {
+  int depth = depth_of(input);
+  for (const Value& argument : arguments.positional) depth = std::max(depth, depth_of(argument));
+  for (const auto& [name, argument] : arguments.keywords) depth = std::max(depth, depth_of(argument));
+  return make_iterator(run, depth, [&run, input, arguments, line = run.line] {
+    run.line = line;
+    return Items(run, input, arguments);
+  });
+}
+
+std::vector<Value> items(Execution& run, const Value& input, const Arguments& arguments) {
   bind_arguments(run, "items", arguments, {}, 0);
-  if (is_undefined(input)) return make_iterator({});
+  if (is_undefined(input)) return {};
   if (as_map(input) == nullptr) run.fail_type("a mapping", describe(input));
-  return make_iterator(
-      elements(run, std::make_shared<const View>(View{View::Kind::items, std::get<MapPtr>(input)})));
+  return elements(run, std::make_shared<const View>(View{View::Kind::items, std::get<MapPtr>(input)}));
 }
 
 Value to_list(Execution& run, const Value& input, const Arguments& arguments) {
@@ -93,7 +106,8 @@ Value reverse(Execution& run, const Value& input, const Arguments& arguments) {
   const bool drained = std::holds_alternative<IteratorPtr>(input);
   std::vector<Value> all = elements(run, input);
   std::reverse(all.begin(), all.end());
-  return drained ? make_list(run, std::move(all)) : make_iterator(std::move(all));
+  if (drained) return make_list(run, std::move(all));
+  return make_iterator(run, depth_of(input), [all = std::move(all)] { return all; });
 }
 
 Arguments without_first(const Arguments& arguments, size_t count) {
@@ -106,18 +120,18 @@ const std::string& name_argument(Execution& run, const Value& value) {
   return as_text(value)->bytes();
 }
 
-Value map_attribute(Execution& run, const Value& input, const Arguments& arguments) {
+std::vector<Value> map_attribute(Execution& run, const Value& input, const Arguments& arguments) {
   const auto bound = bind_arguments(run, "map", arguments, {"attribute", "default"}, 1);
   const AttributePath path(run, *bound[0]);
   // A default of none is no default.
   const auto otherwise = bound[1] && !is_none(*bound[1]) ? bound[1] : std::nullopt;
   std::vector<Value> results;
   for (const Value& item : elements(run, input)) results.push_back(path.of(run, item, otherwise));
-  return make_iterator(std::move(results));
+  return results;
 }
 
-Value map(Execution& run, const Value& input, const Arguments& arguments) {
-  if (!truthy(input)) return make_iterator({});
+std::vector<Value> map(Execution& run, const Value& input, const Arguments& arguments) {
+  if (!truthy(input)) return {};
   if (arguments.positional.empty()) return map_attribute(run, input, arguments);
   const std::string& name = name_argument(run, arguments.positional[0]);
   const Filter filter = find_filter(name);
@@ -125,12 +139,12 @@ Value map(Execution& run, const Value& input, const Arguments& arguments) {
   const Arguments rest = without_first(arguments, 1);
   std::vector<Value> results;
   for (const Value& item : elements(run, input)) results.push_back(filter(run, item, rest));
-  return make_iterator(std::move(results));
+  return results;
 }
 
 template <bool Keep, bool ByAttribute>
-Value choose(Execution& run, const Value& input, const Arguments& arguments) {
-  if (!truthy(input)) return make_iterator({});
+std::vector<Value> choose(Execution& run, const Value& input, const Arguments& arguments) {
+  if (!truthy(input)) return {};
   const size_t skipped = ByAttribute ? 1 : 0;
   if (arguments.positional.size() < skipped) run.fail_type("the name of an attribute", "none");
   const AttributePath path(run, ByAttribute ? arguments.positional[0] : Value(None{}));
@@ -148,7 +162,7 @@ Value choose(Execution& run, const Value& input, const Arguments& arguments) {
     const Value value = path.of(run, item);
     if ((test != nullptr ? test(run, value, rest) : truthy(value)) == Keep) chosen.push_back(item);
   }
-  return make_iterator(std::move(chosen));
+  return chosen;
 }
 
 // What sort, unique, min, max and dictsort compare: strings without case unless asked.
@@ -198,7 +212,7 @@ Value dictsort(Execution& run, const Value& input, const Arguments& arguments) {
   return make_list(run, sorted(run, all, keys, bound[2] && truthy(*bound[2])));
 }
 
-Value unique(Execution& run, const Value& input, const Arguments& arguments) {
+std::vector<Value> unique(Execution& run, const Value& input, const Arguments& arguments) {
   const auto bound = bind_arguments(run, "unique", arguments, {"case_sensitive", "attribute"}, 0);
   const AttributePath path(run, bound[1].value_or(None{}));
   std::vector<Value> kept;
@@ -210,7 +224,7 @@ Value unique(Execution& run, const Value& input, const Arguments& arguments) {
     seen.set(run, std::move(key), None{});
     kept.push_back(item);
   }
-  return make_iterator(std::move(kept));
+  return kept;
 }
 
 template <bool Largest>
@@ -248,22 +262,22 @@ Filter find_sequence_filter(std::string_view name) {
       {"count", length},
       {"dictsort", dictsort},
       {"first", first},
-      {"items", items},
+      {"items", generator<items>},
       {"join", join},
       {"last", last},
       {"length", length},
       {"list", to_list},
-      {"map", map},
+      {"map", generator<map>},
       {"max", extreme<true>},
       {"min", extreme<false>},
-      {"reject", choose<false, false>},
-      {"rejectattr", choose<false, true>},
+      {"reject", generator<choose<false, false>>},
+      {"rejectattr", generator<choose<false, true>>},
       {"reverse", reverse},
-      {"select", choose<true, false>},
-      {"selectattr", choose<true, true>},
+      {"select", generator<choose<true, false>>},
+      {"selectattr", generator<choose<true, true>>},
       {"sort", sort},
       {"sum", sum},
-      {"unique", unique},
+      {"unique", generator<unique>},
   };
   const auto found = kFilters.find(name);
   return found == kFilters.end() ? nullptr : found->second;

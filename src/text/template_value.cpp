@@ -75,10 +75,11 @@ Value make_list(Execution& run, std::vector<Value> items, bool tuple) {
   return ListPtr(std::move(list));
 }
 
-Value make_iterator(std::vector<Value> items) {
+Value make_iterator(Execution& run, int depth, std::function<std::vector<Value>()> work) {
+  if (depth >= kMaxValueDepth) run.fail_depth("generators", kMaxValueDepth);
   auto iterator = std::make_shared<Iterator>();
-  for (const Value& item : items) iterator->depth = std::max(iterator->depth, 1 + depth_of(item));
-  iterator->items = std::move(items);
+  iterator->depth = depth + 1;
+  iterator->work = std::move(work);
   return iterator;
 }
 
@@ -269,6 +270,7 @@ std::vector<Value> elements(Execution& run, const Value& value) {
   }
   if (const auto* iterator = std::get_if<IteratorPtr>(&value)) {
     Iterator& source = **iterator;
+    source.start();
     items.assign(source.items.begin() + static_cast<std::ptrdiff_t>(source.next), source.items.end());
     source.next = source.items.size();
     run.charge(items.size());
@@ -292,7 +294,10 @@ std::vector<Value> elements(Execution& run, const Value& value) {
 }
 
 IteratorPtr iterate(Execution& run, const Value& value) {
-  if (const auto* iterator = std::get_if<IteratorPtr>(&value)) return *iterator;
+  if (const auto* iterator = std::get_if<IteratorPtr>(&value)) {
+    (*iterator)->start();
+    return *iterator;
+  }
   auto fresh = std::make_shared<Iterator>();
   fresh->items = elements(run, value);
   return fresh;

@@ -88,11 +88,16 @@ struct View {
   Value at(size_t index) const;
 };
 
-/// A generator: gives each item once.
+/// A generator: works when first asked, and gives each item once.
 struct Iterator {
+  std::function<std::vector<Value>()> work;  ///< makes the items; empty once done
   std::vector<Value> items;
   size_t next = 0;
   int depth = 1;
+
+  void start() {
+    if (work) items = std::exchange(work, nullptr)();
+  }
 };
 
 /// namespace(): the one thing a template can change.
@@ -110,7 +115,8 @@ inline Value text(MarkedText marked) {
 /// Text of the template's own.
 Value own_text(std::string bytes);
 Value make_list(Execution& run, std::vector<Value> items, bool tuple = false);
-Value make_iterator(std::vector<Value> items);
+/// `work` may hold values of at most `depth` levels.
+Value make_iterator(Execution& run, int depth, std::function<std::vector<Value>()> work);
 /// Every string inside, keys too, gets `origin`. Throws template.type for a number beyond 64 bits.
 Value from_json(Execution& run, const Json& json, int origin);
 

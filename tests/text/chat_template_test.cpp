@@ -273,6 +273,18 @@ TEST(ChatTemplateLimits, SyntaxIsNotTooDeep) {
             "limit.template_depth");
 }
 
+TEST(ChatTemplateLimits, LongTemplatesAreReadInTime) {
+  std::string branches = "{% if 0 %}";
+  std::string sets;
+  for (int i = 0; i < 40000; ++i) {
+    const std::string set = "{% set v" + std::to_string(i) + " = 1 %}";
+    branches += "{% elif 0 %}" + set;
+    sets += "{% if 1 %}" + set + "{% endif %}";
+  }
+  EXPECT_EQ(text_of(branches + "{% endif %}x"), "x");
+  EXPECT_EQ(text_of("{% macro m() %}" + sets + "{% endmacro %}x"), "x");
+}
+
 TEST(ChatTemplateLimits, EvaluationIsNotTooDeep) {
   EXPECT_EQ(code_of([] { text_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"); }),
             "limit.template_depth");
