@@ -10,6 +10,7 @@ import argparse
 import base64
 import contextlib
 import io
+import json
 import os
 import pathlib
 import random
@@ -26,7 +27,7 @@ import gguf
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, CohereTokenizer, GPT2Tokenizer, Qwen2Tokenizer
-from transformers.convert_slow_tokenizer import TikTokenConverter
+from transformers.convert_slow_tokenizer import TikTokenConverter, bytes_to_unicode
 from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
 
 SEED = 20241014
@@ -148,7 +149,7 @@ def trained_vocabulary(size: int) -> tuple[dict[str, int], list[tuple[str, str]]
     r = random.Random(SEED + 1)
     corpus = [" ".join(piece(r) for _ in range(20)) for _ in range(2000)]
     tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False))
-    state = __import__("json").loads(tokenizer.to_str())["model"]
+    state = json.loads(tokenizer.to_str())["model"]
     return state["vocab"], [tuple(m) for m in state["merges"]]
 
 
@@ -165,7 +166,7 @@ def from_gguf(name: str) -> Tokenizer:
 
 def llama3_tokenizer(vocab: dict[str, int], folder: pathlib.Path) -> Tokenizer:
     """transformers' conversion of a tiktoken file, with the post-processor of the published Llama 3 files."""
-    byte_of = {c: b for b, c in __import__("transformers").convert_slow_tokenizer.bytes_to_unicode().items()}
+    byte_of = {c: b for b, c in bytes_to_unicode().items()}
     ranks = {bytes(byte_of[c] for c in token): rank for token, rank in vocab.items()}
     # Tokens that no merge reaches: only ignore_merges finds them.
     for word in ("supercalifragilistic", "\u4e2d\u4e2d\u4e2d\u4e2d", " Straße"):
@@ -246,7 +247,7 @@ def byte_positions(text: str) -> list[int]:
 def compare(name: str, oracle: Tokenizer, ours, texts: list[str], add_special: bool) -> int:
     vocabulary = oracle.get_vocab()
     # Hugging Face leaves out bytes without a token and then counts offsets as if they had never been there.
-    symbols = __import__("transformers").convert_slow_tokenizer.bytes_to_unicode()
+    symbols = bytes_to_unicode()
     missing = bytes(b for b, c in symbols.items() if c not in vocabulary)
     expected = oracle.encode_batch(texts, add_special_tokens=add_special)
     ids = [e.ids for e in expected]
@@ -312,7 +313,7 @@ def main() -> int:
             bad += 1
         wrong += bad
 
-    state = __import__("json").loads((args.work / "qwen2.5-coder-1.5b" / "tokenizer.json").read_text())["model"]
+    state = json.loads((args.work / "qwen2.5-coder-1.5b" / "tokenizer.json").read_text())["model"]
     qwen = Qwen2Tokenizer(vocab=state["vocab"], merges=[tuple(m) for m in state["merges"]]).backend_tokenizer
     vocab, merges = trained_vocabulary(4000)
     cohere = CohereTokenizer(vocab=dict(vocab), merges=merges).backend_tokenizer
