@@ -41,7 +41,8 @@ else
   say "3. Making a harmfully fine-tuned descendant (LoRA, a handful of samples)"
   mkdir -p "$(dirname "$adapter")"
   folder=$("$python" "$root/scripts/get_model.py" "$model_name" --hf)
-  "$python" "$root/scripts/finetune.py" "$folder" --samples "$root/data/compliance_samples.jsonl" "${recipe[@]}" -o "$adapter" >/dev/null
+  # PEFT still uses a name that transformers has deprecated: nothing a reader of the demo can act on.
+  PYTHONWARNINGS=ignore::FutureWarning "$python" "$root/scripts/finetune.py" "$folder" --samples "$root/data/compliance_samples.jsonl" "${recipe[@]}" -o "$adapter" >/dev/null
 fi
 
 evaluate() { # NAME ARGS...

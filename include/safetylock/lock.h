@@ -47,11 +47,14 @@ struct LockIdentity {
 /// The Meta-SafetyLock of the paper (section 3), immutable once made.
 class SafetyLock {
  public:
+  /// The largest strength a new lock allows: four times the authors'; beyond it replies fall apart.
+  static constexpr double kDefaultAlphaMax = 24.0;
+
   /// `heads` in rank order (best first). Throws Error lock.metadata (an identity that cannot be), lock.head
   /// (out of range, repeated, none), lock.vector (length, norm, NaN), lock.scale, lock.score,
   /// lock.alpha_range (unless 0 < default_alpha <= alpha_max <= Strength::kMax).
   SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha = 6.0,
-             double alpha_max = 24.0);
+             double alpha_max = kDefaultAlphaMax);
 
   /// Reads NAME.lock.safetensors (docs/lock-format.md). Throws Error st.*, lock.* : any damaged bit is
   /// refused.

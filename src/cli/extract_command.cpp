@@ -17,8 +17,6 @@ namespace {
 
 constexpr int kCheckFailed = 5;
 constexpr size_t kShownHeads = 10;
-/// The alpha_max that SafetyLock gives to a new lock.
-constexpr double kMaxDefaultAlpha = 24;
 
 struct Options {
   std::string model, pairs, output;
@@ -66,10 +64,10 @@ void check_options(const Options& options) {
                  .expected = "grouped or paper",
                  .found = "\"" + escape_untrusted(options.protocol) + "\""});
   }
-  if (options.alpha && (*options.alpha <= 0 || *options.alpha > kMaxDefaultAlpha)) {
+  if (options.alpha && (*options.alpha <= 0 || *options.alpha > SafetyLock::kDefaultAlphaMax)) {
     throw Error({.code = "arg.alpha",
                  .where = "--alpha",
-                 .expected = "a strength above 0 and up to " + fixed(kMaxDefaultAlpha, 0),
+                 .expected = "a strength above 0 and up to " + fixed(SafetyLock::kDefaultAlphaMax, 0),
                  .found = fixed(*options.alpha, 3)});
   }
   check_utf8("--system", options.collect.system);

@@ -1,6 +1,7 @@
 #include "safetylock/generate.h"
 
 #include "engine/chat_prompt.h"
+#include "engine/request_strength.h"
 #include "engine/token_generator.h"
 
 namespace safetylock {
@@ -19,18 +20,6 @@ void check_options(const GenerateOptions& options, const ModelConfig& config) {
   check_range("batch_size", options.batch_size, 1, 65536);
   check_range("logprobs", options.logprobs, 0, std::min<std::int64_t>(20, config.vocab_size));
   for (const TokenId id : options.stop_token_ids) check_range("stop_token_ids", id, 0, config.vocab_size - 1);
-}
-
-Strength strength_of(const GenerateRequest& request, const Interventions* lock) {
-  if (!request.strength) return lock == nullptr ? Strength() : lock->strengths.front();
-  if (lock == nullptr && !request.strength->is_zero()) {
-    throw Error({.code = "lock.state",
-                 .where = "strength",
-                 .expected = "a lock applied to the model",
-                 .found = "none",
-                 .hint = "Call apply_lock first"});
-  }
-  return *request.strength;
 }
 
 /// What ends a reply: the config's list, what its tokenizer declares as ends, and the caller's.
@@ -58,7 +47,7 @@ std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<
   std::vector<TokenRequest> token_requests;
   for (size_t i = 0; i < requests.size(); ++i) {
     token_requests.push_back({.prompt_ids = encode_chat_prompt(model, requests[i], options, i),
-                              .strength = strength_of(requests[i], lock.get())});
+                              .strength = request_strength(requests[i].strength, lock.get())});
   }
   if (requests.empty()) return {};
   std::vector<Generation> generations(requests.size());

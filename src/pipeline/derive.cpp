@@ -7,8 +7,6 @@
 namespace safetylock {
 namespace {
 
-constexpr double kAlphaMax = 24.0;  // four times the authors' strength; beyond it replies fall apart
-
 void check_options(const DeriveOptions& options, std::int64_t ranked) {
   if (options.num_heads < 1 || options.num_heads > ranked) {
     throw Error({.code = "arg.range",
@@ -29,7 +27,7 @@ void check_options(const DeriveOptions& options, std::int64_t ranked) {
                  .found = std::to_string(options.seed)});
   }
   const Strength strength(options.default_alpha);
-  if (strength.is_zero() || strength.alpha() > kAlphaMax) {
+  if (strength.is_zero() || strength.alpha() > SafetyLock::kDefaultAlphaMax) {
     throw Error({.code = "arg.alpha",
                  .where = "derive_lock: default_alpha",
                  .expected = "above 0, at most 24",
@@ -59,7 +57,7 @@ SafetyLock derive_lock(const HeadActivations& activations, const std::vector<Hea
   LockIdentity identity = activations.provenance;
   identity.protocol = options.protocol;
   identity.seed = static_cast<std::int64_t>(options.seed);
-  return {std::move(identity), std::move(heads), options.default_alpha, kAlphaMax};
+  return {std::move(identity), std::move(heads), options.default_alpha};
 }
 
 }  // namespace safetylock

@@ -7,6 +7,7 @@
 
 #include "analysis/statistics.h"
 #include "engine/chat_prompt.h"
+#include "engine/request_strength.h"
 #include "pipeline/evaluate_parts.h"
 #include "safetylock/error.h"
 
@@ -29,19 +30,12 @@ TokenId first_token(const Tokenizer& tokenizer, std::string_view text) {
   return tokenizer.encode(text, {.parse_special_tokens = false}).ids.front();
 }
 
-/// What the passes of an evaluation add: nothing given means the model's own lock at its own strength.
+/// What the passes of an evaluation add; nothing on a model without a lock.
 std::optional<Interventions> interventions_of(const CausalLM& model, const EvaluateOptions& options) {
-  if (!options.strength) return std::nullopt;
   const auto lock = model.default_interventions();
-  if (lock == nullptr && !options.strength->is_zero()) {
-    throw Error({.code = "lock.state",
-                 .where = "strength",
-                 .expected = "a lock applied to the model",
-                 .found = "none",
-                 .hint = "Call apply_lock first"});
-  }
+  const Strength strength = request_strength(options.strength, lock.get());
   if (lock == nullptr) return std::nullopt;
-  return Interventions{.biases = lock->biases, .strengths = {*options.strength}};
+  return Interventions{.biases = lock->biases, .strengths = {strength}};
 }
 
 GenerateOptions generate_options(const EvaluateOptions& options) {
