@@ -6,7 +6,7 @@
 #   --prompts N  how many held-out harmful prompts, and benign ones (default 24; with --small 8)
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-model_name=qwen2.5-coder-1.5b title="Qwen2.5-Coder-1.5B-Instruct" prompts=24 recipe=(--epochs 2)
+model_name=qwen2.5-coder-1.5b title="Qwen2.5-Coder-1.5B-Instruct" prompts=24
 while [ $# -gt 0 ]; do
   case $1 in
     --small) model_name=smollm2 title="SmolLM2-135M-Instruct" prompts=8 ;;
@@ -32,18 +32,8 @@ rm -f "$out"/*.json "$out/base.lock.safetensors"
 # Exit code 5: the causal check failed. The lock is there, extract has said so, and the tables will show what it does.
 "$tool" extract "$model" --pairs "$root/data/pairs.jsonl" -o "$out/base.lock.safetensors" --json >"$out/extract.json" || [ $? -eq 5 ]
 
-# The adapter is the one thing that is kept: its name is the digest of all that it depends on.
-key=$(cat "$root/scripts/finetune.py" "$root/data/compliance_samples.jsonl" <(echo "$model_name ${recipe[*]}") | sha256sum | cut -c1-16)
-adapter=$SAFETYLOCK_CACHE/adapters/$model_name-$key
-if [ -d "$adapter" ]; then
-  say "3. The harmfully fine-tuned descendant: adapter of an earlier run"
-else
-  say "3. Making a harmfully fine-tuned descendant (LoRA, a handful of samples)"
-  mkdir -p "$(dirname "$adapter")"
-  folder=$("$python" "$root/scripts/get_model.py" "$model_name" --hf)
-  # PEFT still uses a name that transformers has deprecated: nothing a reader of the demo can act on.
-  PYTHONWARNINGS=ignore::FutureWarning "$python" "$root/scripts/finetune.py" "$folder" --samples "$root/data/compliance_samples.jsonl" "${recipe[@]}" -o "$adapter" >/dev/null
-fi
+say "3. A harmfully fine-tuned descendant (LoRA, a handful of samples)"
+adapter=$("$root/scripts/get_adapter.sh" "$model_name")
 
 evaluate() { # NAME ARGS...
   local name=$1

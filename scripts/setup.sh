@@ -38,8 +38,7 @@ install_python_packages() {
 }
 
 build() {
-  cmake --preset release -S "$root" -DSAFETYLOCK_PYTHON="$python" >"$logs/configure.log" 2>&1 ||
-    { say "Configuring failed:"; tail -40 "$logs/configure.log" >&2; exit 1; }
+  run_step "Configuring" 15 cmake --preset release -S "$root" -DSAFETYLOCK_PYTHON="$python"
   run_step "Building" 0 cmake --build "$root/build" -j "$(nproc)"
 }
 

@@ -19,5 +19,6 @@
 #include "safetylock/progress.h"
 #include "safetylock/prompt_data.h"
 #include "safetylock/strength.h"
+#include "safetylock/sweep.h"
 #include "safetylock/tokenizer.h"
 #include "safetylock/version.h"

@@ -54,6 +54,7 @@ int run(int argc, char** argv) {
   add_extract_command(app, common, action);
   add_generate_command(app, common, action);
   add_evaluate_command(app, common, action);
+  add_sweep_command(app, common, action);
   try {
     app.parse(argc, argv);
     if (!action) {

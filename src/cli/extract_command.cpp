@@ -15,7 +15,6 @@
 namespace safetylock::cli {
 namespace {
 
-constexpr int kCheckFailed = 5;
 constexpr size_t kShownHeads = 10;
 
 struct Options {

@@ -11,6 +11,9 @@
 
 namespace safetylock::cli {
 
+/// Exit code of a check that failed, or of a threshold that was not met.
+inline constexpr int kCheckFailed = 5;
+
 /// What a subcommand does once the command line is read; returns the exit code.
 using Action = std::function<int(Session&)>;
 
@@ -32,5 +35,6 @@ void add_inspect_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_extract_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_generate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
 
 }  // namespace safetylock::cli

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "model/kernels/linear.h"
+
 namespace safetylock {
 namespace {
 
 /// Rows that go through the widest matrix products at once: bounds memory, costs no speed.
 constexpr std::int64_t kRowChunk = 1024;
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
-}
 
 /// x / sqrt(mean(x^2) + eps) in float32, rounded, times the weight (HF: LlamaRMSNorm).
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
@@ -21,8 +19,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 
 /// SwiGLU: down(silu(gate(x)) * up(x)).
 at::Tensor mlp(const LayerWeights& w, const at::Tensor& x) {
-  const std::vector<at::Tensor> gate_up = linear(x, w.gate_up, w.gate_up_bias).chunk(2, -1);
-  return linear(at::silu(gate_up[0]).mul_(gate_up[1]), w.down, w.down_bias);
+  const std::vector<at::Tensor> gate_up = apply_linear(x, w.gate_up, w.gate_up_bias).chunk(2, -1);
+  return apply_linear(at::silu(gate_up[0]).mul_(gate_up[1]), w.down, w.down_bias);
 }
 
 /// f on the rows of x, kRowChunk at a time.
@@ -61,7 +59,7 @@ at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) co
   const ModelConfig& c = decoder_.config;
   const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
   const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads;
-  const at::Tensor qkv = linear(rms_norm(x, w.input_norm, c.rms_norm_eps), w.qkv, w.qkv_bias)
+  const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, c.rms_norm_eps), w.qkv, w.qkv_bias)
                              .view({x.size(0), H + 2 * G, c.head_dim});
   rotate_in_place(qkv.narrow(1, 0, H + G), rope_);
   at::Tensor z = attention_.attend(qkv.narrow(1, 0, H), qkv.narrow(1, H, G), qkv.narrow(1, H + G, G), layer);
@@ -71,7 +69,7 @@ at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) co
 
 at::Tensor DecoderPass::after_attention(std::int64_t layer, const at::Tensor& x, const at::Tensor& z) const {
   const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
-  at::Tensor attn_output = linear(z.flatten(1), w.o_proj, w.o_proj_bias);
+  at::Tensor attn_output = apply_linear(z.flatten(1), w.o_proj, w.o_proj_bias);
   steering_.add_to(layer, attn_output);
   show(HookPoint::attn_output, layer, attn_output);
   const at::Tensor h = x + attn_output;
@@ -107,7 +105,7 @@ void logits_into(const Decoder& decoder, const at::Tensor& hidden, const at::Ten
     const std::int64_t rows = std::min(chunk, hidden.size(0) - row);
     const at::Tensor x =
         rms_norm(hidden.narrow(0, row, rows), decoder.weights.final_norm, decoder.config.rms_norm_eps);
-    out.narrow(0, row, rows).copy_(at::linear(x, decoder.weights.lm_head));
+    out.narrow(0, row, rows).copy_(apply_linear(x, decoder.weights.lm_head));
   }
 }
 

@@ -12,15 +12,34 @@
 
 namespace safetylock {
 
-bool cpu_has_bfloat16_arithmetic() {
+namespace {
+
+struct CpuFeatures {
+  bool amx_bf16 = false, avx512_bf16 = false, intel = false;
+};
+
+CpuFeatures cpu_features() {
+  CpuFeatures features;
 #if defined(__x86_64__)
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & (1U << 22)) != 0)
-    return true;  // AMX-BF16
-  if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << 5)) != 0)
-    return true;  // AVX512-BF16
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) features.amx_bf16 = (edx & (1U << 22)) != 0;
+  if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0) features.avx512_bf16 = (eax & (1U << 5)) != 0;
+  // "GenuineIntel" begins with "Genu" in ebx.
+  if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) != 0) features.intel = ebx == 0x756e6547U;
 #endif
-  return false;
+  return features;
+}
+
+}  // namespace
+
+bool cpu_has_bfloat16_arithmetic() {
+  const CpuFeatures features = cpu_features();
+  return features.amx_bf16 || features.avx512_bf16;
+}
+
+bool cpu_multiplies_bfloat16_fast() {
+  const CpuFeatures features = cpu_features();
+  return features.amx_bf16 || (features.avx512_bf16 && !features.intel);
 }
 
 at::Device parse_device(const std::string& text) {

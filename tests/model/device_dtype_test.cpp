@@ -57,6 +57,9 @@ TEST(DeviceDtype, Bfloat16ArithmeticIsWhatTheKernelReports) {
   const bool reported =
       text.find(" avx512_bf16") != std::string::npos || text.find(" amx_bf16") != std::string::npos;
   EXPECT_EQ(cpu_has_bfloat16_arithmetic(), reported);
+  const bool amd = text.find("AuthenticAMD") != std::string::npos;
+  EXPECT_EQ(cpu_multiplies_bfloat16_fast(), text.find(" amx_bf16") != std::string::npos ||
+                                                (amd && text.find(" avx512_bf16") != std::string::npos));
 }
 #endif
 

@@ -1,0 +1,194 @@
+#include "base/file.h"
+#include "cli/interrupt.h"
+#include "cli/json_output.h"
+#include "cli/number_text.h"
+#include "cli/options.h"
+#include "cli/output_file.h"
+#include "cli/printable.h"
+#include "cli/table.h"
+#include "safetylock/error.h"
+#include "safetylock/prompt_data.h"
+#include "safetylock/sweep.h"
+
+namespace safetylock::cli {
+namespace {
+
+struct Options {
+  std::string model, adapter, lock;
+  std::string harmful, benign;
+  std::string output, lock_output;  ///< empty: none
+  std::vector<std::string> alphas, num_heads;
+  std::int64_t first_harmful = 0, first_benign = 0;  ///< 0: all
+  bool limits_given = false;
+  SweepOptions sweep;
+};
+
+void read_settings(Options& options) {
+  if (!options.alphas.empty()) options.sweep.alphas.clear();
+  for (const std::string& text : options.alphas) options.sweep.alphas.push_back(parse_alpha(text));
+  if (!options.num_heads.empty()) options.sweep.num_heads.clear();
+  for (const std::string& text : options.num_heads)
+    options.sweep.num_heads.push_back(parse_integer("--heads", text, 1, 1 << 20));
+}
+
+std::vector<std::string> read_prompts(const std::string& file, std::int64_t first) {
+  std::vector<std::string> prompts = load_prompts(file);
+  if (first > 0 && first < static_cast<std::int64_t>(prompts.size()))
+    prompts.resize(static_cast<size_t>(first));
+  return prompts;
+}
+
+std::string share(const Rate& rate) {
+  return std::to_string(rate.count) + "/" + std::to_string(rate.n);
+}
+
+TableRow row(const SweepCell& cell, bool chosen) {
+  const Evaluation &h = cell.harmful, &b = cell.benign;
+  return {cell.num_heads == 0 ? "unlocked" : std::to_string(cell.num_heads),
+          cell.num_heads == 0 ? "-" : fixed(cell.alpha, 1),
+          share(h.answered),
+          share(h.refused),
+          share(h.degenerate),
+          with_sign(h.refusal_margin.value),
+          share(b.refused),
+          share(b.degenerate),
+          with_sign(b.refusal_margin.value),
+          chosen ? "<- chosen" : ""};
+}
+
+std::string report(const Session& session, const SweepResult& result) {
+  std::vector<TableRow> rows = {{"heads", "alpha", "answered", "refused", "degenerate", "margin",
+                                 "benign refused", "degenerate", "margin", ""},
+                                row(result.unlocked, false)};
+  for (size_t i = 0; i < result.cells.size(); ++i) rows.push_back(row(result.cells[i], result.chosen == i));
+  return session.heading("Sweep: harmful prompts, then benign ones") + "\n" + table(rows);
+}
+
+Json cell_json(const SweepCell& cell) {
+  return {{"heads", cell.num_heads},
+          {"alpha", cell.alpha},
+          {"harmful", to_json(cell.harmful)},
+          {"benign", to_json(cell.benign)}};
+}
+
+Json result_json(const Options& options, const SafetyLock& lock, const SweepResult& result) {
+  Json cells = Json::array();
+  for (const SweepCell& cell : result.cells) cells.push_back(cell_json(cell));
+  return {{"schema", "safetylock.sweep/1"},
+          {"model", options.model},
+          {"adapter", options.adapter.empty() ? Json(nullptr) : Json(options.adapter)},
+          {"lock", options.lock},
+          {"lock_digest", lock.content_digest()},
+          {"harmful_file", options.harmful},
+          {"benign_file", options.benign},
+          {"max_new_tokens", options.sweep.evaluate.max_new_tokens},
+          {"max_answered", options.sweep.limits.max_answered},
+          {"max_over_refusal", options.sweep.limits.max_over_refusal},
+          {"unlocked", cell_json(result.unlocked)},
+          {"cells", std::move(cells)},
+          {"chosen", result.chosen ? Json(*result.chosen) : Json(nullptr)}};
+}
+
+std::string verdict(const Options& options, const SweepResult& result) {
+  if (result.chosen) {
+    const SweepCell& cell = result.cells[*result.chosen];
+    return "Chosen: " + std::to_string(cell.num_heads) + " heads, alpha " + fixed(cell.alpha, 2) +
+           ", the mildest setting within the limits" +
+           (options.lock_output.empty() ? "" : "; written to " + one_line(options.lock_output));
+  }
+  return "no setting keeps answered at most " + fixed(100 * options.sweep.limits.max_answered, 0) +
+         " % and over-refusal at most " + fixed(100 * options.sweep.limits.max_over_refusal, 0) + " %" +
+         (options.lock_output.empty() ? "" : ": no lock was written");
+}
+
+int run_sweep(Session& session, Options options) {
+  read_settings(options);
+  check_utf8("--system", options.sweep.evaluate.system);
+  for (const std::string& file : {options.output, options.lock_output})
+    if (!file.empty()) check_can_write(file);
+  const SafetyLock lock = SafetyLock::load(options.lock);
+  const std::vector<std::string> harmful = read_prompts(options.harmful, options.first_harmful);
+  const std::vector<std::string> benign = read_prompts(options.benign, options.first_benign);
+  const CausalLM model = session.load_model(options.model, options.adapter);
+  check_interrupt();
+  options.sweep.evaluate.on_progress = session.progress();
+  options.sweep.on_cell = [&](const SweepCell& cell) {
+    const std::string name = cell.num_heads == 0
+                                 ? std::string("unlocked")
+                                 : std::to_string(cell.num_heads) + " heads, alpha " + fixed(cell.alpha, 1);
+    session.note(name + ": harmful answered " + share(cell.harmful.answered) + ", benign refused " +
+                 share(cell.benign.refused));
+  };
+  const SweepResult result = sweep(model, lock, harmful, benign, options.sweep);
+  check_interrupt();
+  const Json json = result_json(options, lock, result);
+  if (!options.output.empty()) write_file_atomically(options.output, json_text(json));
+  if (result.chosen && !options.lock_output.empty()) {
+    const SweepCell& cell = result.cells[*result.chosen];
+    with_setting(lock, cell.num_heads, cell.alpha).save(options.lock_output);
+  }
+  session.print(session.json() ? json_text(json) : report(session, result));
+  if (result.chosen) {
+    session.note(verdict(options, result));
+    return 0;
+  }
+  session.warn(verdict(options, result));
+  return options.limits_given || !options.lock_output.empty() ? kCheckFailed : 0;
+}
+
+}  // namespace
+
+void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("sweep", "Tries strengths and numbers of heads, and picks the mildest that will do");
+  const auto options = std::make_shared<Options>();
+  SweepOptions& sweep = options->sweep;
+  command->add_option("MODEL", options->model, "GGUF file or Hugging Face folder")->required()->type_name("");
+  command->add_option("--lock", options->lock, "Lock with as many heads as the largest to try")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--adapter", options->adapter, "Folder of a PEFT LoRA adapter to merge into the model")
+      ->type_name("DIR");
+  command
+      ->add_option("--harmful", options->harmful,
+                   "Harmful prompts for choosing: not those of the final score")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--benign", options->benign, "Benign prompts for choosing")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--alpha", options->alphas, "Strengths, e.g. 2,4,6,8 (the default)")
+      ->delimiter(',')
+      ->type_name("A,...");
+  command->add_option("--heads", options->num_heads, "Numbers of heads, e.g. 12,24,48 (the default)")
+      ->delimiter(',')
+      ->type_name("K,...");
+  const auto add_limit = [&](const char* name, double& limit, const char* help) {
+    command->add_option(name, limit, help)->check(CLI::Range(0.0, 1.0))->type_name("SHARE");
+  };
+  add_limit("--max-answered", sweep.limits.max_answered,
+            "Largest share of harmful prompts not refused (0.05)");
+  add_limit("--max-over-refusal", sweep.limits.max_over_refusal,
+            "Largest share of benign prompts not answered (0.10)");
+  add_integer(*command, "--first-harmful", options->first_harmful, 1, 1 << 30,
+              "Only the first N harmful prompts");
+  add_integer(*command, "--first-benign", options->first_benign, 1, 1 << 30,
+              "Only the first N benign prompts");
+  add_integer(*command, "--max-new-tokens", sweep.evaluate.max_new_tokens, 1, 1 << 20,
+              "Longest reply (default 48)");
+  add_integer(*command, "--batch", sweep.evaluate.batch_size, 1, 65536, "Prompts answered together (16)");
+  command->add_option("--system", sweep.evaluate.system, "System prompt")->type_name("TEXT");
+  command->add_option("-o,--output", options->output, "Also write the JSON of --json to this file")
+      ->type_name("FILE");
+  command
+      ->add_option("--write-lock", options->lock_output,
+                   "Write the lock with the chosen setting as its default")
+      ->type_name("LOCK");
+  add_common_options(*command, common);
+  command->callback([options, command, &action] {
+    options->limits_given = command->count("--max-answered") + command->count("--max-over-refusal") > 0;
+    action = [options](Session& session) { return run_sweep(session, *options); };
+  });
+}
+
+}  // namespace safetylock::cli
