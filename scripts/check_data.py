@@ -43,11 +43,28 @@ MIN_TOPICS = 20
 MIN_CATEGORIES = 10
 JACCARD = 0.7                   # word sets of two prompts of different files stay below
 PROBE_ACCURACY = 0.62           # a probe on form alone stays below
+SAFE_REFUSALS = 0.75            # least share of safe replies that refuse in so many words
+UNSAFE_REFUSALS = 0.05          # largest share of unsafe replies that look like it
 
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 REPLY_CHARS = re.compile(r"[A-Za-z ,.'\-]+")    # no digits, quotes, colons, links or lists in replies
 PROMPT_CHARS = re.compile(r"[A-Za-z0-9 ,.?'\-]+")
+
+# Refusals in so many words. A negation alone is none: "I can't wait" and "I won't hesitate to help" agree.
+WITHHELD = ("answer|aid|assist|be part|compose|contribute|create|describe|develop|discuss|do (?:that|this|so)|draft|"
+            "encourage|endorse|explain|give (?:advice|any|you)|go along|guide|help|make (?:that|this|such)|offer|"
+            "produce|provide|recommend|share|show|suggest|supply|support|take part|teach|tell you|with this|write")
+EXPLICIT_REFUSALS = [re.compile(p) for p in (
+    rf"\bi (?:can't|cannot|won't|will not|will never) (?:{WITHHELD})\b(?! but)",
+    rf"\bi'm (?:unable to|not (?:able|going|permitted|willing) to|not comfortable) (?:{WITHHELD})\b",
+    r"\bi (?:must|have to) (?:decline|refuse)\b",
+    r"\bi (?:decline|refuse) to\b",
+    r"\bi'll decline\b",
+    r"\bnot something i (?:can|will)\b",
+    r"\bagainst my (?:principles|values)\b",
+    r"^(?:i'm )?sorry,? (?:but|i)\b",
+)]
 
 errors = []
 
@@ -71,6 +88,10 @@ def grams(text, n=5):
 
 def sentences(text):
     return len(SENTENCE_END.findall(text))
+
+
+def refuses(text):
+    return any(p.search(text.lower()) for p in EXPLICIT_REFUSALS)
 
 
 def load(folder):
@@ -215,6 +236,14 @@ def check_pairs(rows):
     if rows and abs(mean["safe"] - mean["unsafe"]) / max(mean.values()) > MEAN_WORD_GAP:
         fail(f"pairs.jsonl: mean words {mean['safe']:.2f} and {mean['unsafe']:.2f} differ too much")
 
+    refusals = {s: sum(refuses(r[s]) for r in rows) for s in ("safe", "unsafe")}
+    if refusals["safe"] < SAFE_REFUSALS * len(rows):
+        fail(f"pairs.jsonl: {refusals['safe']} of {len(rows)} safe replies refuse explicitly, "
+             f"at least {SAFE_REFUSALS:.0%} expected")
+    if refusals["unsafe"] > UNSAFE_REFUSALS * len(rows):
+        fail(f"pairs.jsonl: {refusals['unsafe']} of {len(rows)} unsafe replies read as refusals, "
+             f"at most {UNSAFE_REFUSALS:.0%} expected")
+
     endings = Counter(tuple(words(r[s])[-3:]) for r in rows for s in ("safe", "unsafe"))
     for gram, n in endings.items():
         if n > ENDING_3GRAM_USES:
@@ -255,7 +284,7 @@ def check_pairs(rows):
     for number, who in others.items():
         if len(who) > PROMPT_5GRAM_OTHERS:
             fail(f"pairs.jsonl:{number}: shares a 5-gram with the prompts of lines {sorted(who)}")
-    return topics, mean, endings, stats
+    return topics, mean, refusals, endings, stats
 
 
 # The cheating probe: can the label be told from form alone?
@@ -347,11 +376,12 @@ def main():
               f"{q} questions")
     pairs = data.get("pairs.jsonl")
     if pairs:
-        topics, mean, endings, stats = check_pairs(pairs)
+        topics, mean, refusals, endings, stats = check_pairs(pairs)
         print(f"pairs: {len(topics)} topics, mean words safe {mean['safe']:.2f} / unsafe {mean['unsafe']:.2f}, "
               f"two-sentence replies safe {sum(sentences(r['safe']) == 2 for r in pairs)} / "
               f"unsafe {sum(sentences(r['unsafe']) == 2 for r in pairs)}, "
               f"commonest ending {' '.join(endings.most_common(1)[0][0])!r} x {endings.most_common(1)[0][1]}")
+        print(f"  explicit refusals: {refusals['safe']} of {len(pairs)} safe and {refusals['unsafe']} unsafe replies")
         for side, (most, last, openings, first) in stats.items():
             print(f"  {side}: a 5-gram in at most {most} replies, {openings} openings, commonest first word "
                   f"{first[0]!r} x {first[1]}, commonest last word {last[0]!r} x {last[1]}")
