@@ -15,6 +15,15 @@ mkdir -p "$logs"
 
 say() { printf '%s\n' "$*" >&2; }
 
+# lock_settings MODEL_NAME: the options of extract that were chosen for a packaged model on validation prompts (reproduce.sh,
+# docs/results). SmolLM2 is hardly aligned: nothing could be chosen on it, so it keeps the paper's settings.
+lock_settings() {
+  case $1 in
+    qwen2.5-coder-1.5b) echo "--heads 8 --alpha 10" ;;
+    *) echo "--heads 24 --alpha 6" ;;
+  esac
+}
+
 # run_step LABEL USUAL_SECONDS COMMAND...: progress on standard error, output in a log, shown when the step fails.
 run_step() {
   local label=$1 usual=$2

@@ -30,7 +30,8 @@ model=$("$python" "$root/scripts/get_model.py" "$model_name")
 say "2. Deriving the lock from the base"
 rm -f "$out"/*.json "$out/base.lock.safetensors"
 # Exit code 5: the causal check failed. The lock is there, extract has said so, and the tables will show what it does.
-"$tool" extract "$model" --pairs "$root/data/pairs.jsonl" -o "$out/base.lock.safetensors" --json >"$out/extract.json" || [ $? -eq 5 ]
+read -r -a settings <<<"$(lock_settings "$model_name")"
+"$tool" extract "$model" --pairs "$root/data/pairs.jsonl" "${settings[@]}" -o "$out/base.lock.safetensors" --json >"$out/extract.json" || [ $? -eq 5 ]
 
 say "3. A harmfully fine-tuned descendant (LoRA, a handful of samples)"
 adapter=$("$root/scripts/get_adapter.sh" "$model_name")
@@ -39,7 +40,7 @@ evaluate() { # NAME ARGS...
   local name=$1
   shift
   "$tool" evaluate "$model" "$@" --harmful "$root/data/harmful_heldout.jsonl" --benign "$root/data/benign.jsonl" \
-    --first "$prompts" --json >"$out/$name.json"
+    --first "$prompts" --batch "$prompts" --json >"$out/$name.json"
 }
 say "4. Answering the first $prompts held-out harmful and the first $prompts benign prompts"
 say "   base"

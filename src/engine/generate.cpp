@@ -1,6 +1,7 @@
 #include "safetylock/generate.h"
 
 #include "engine/chat_prompt.h"
+#include "engine/observed_generation.h"
 #include "engine/request_strength.h"
 #include "engine/token_generator.h"
 
@@ -42,6 +43,12 @@ Generation generate(const CausalLM& model, const std::string& prompt, const Gene
 
 std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<GenerateRequest>& requests,
                                        const GenerateOptions& options) {
+  return generate_observed(model, requests, options, {});
+}
+
+std::vector<Generation> generate_observed(const CausalLM& model, const std::vector<GenerateRequest>& requests,
+                                          const GenerateOptions& options,
+                                          const FirstLogits& on_first_logits) {
   check_options(options, model.config());
   const std::shared_ptr<const Interventions> lock = model.default_interventions();
   std::vector<TokenRequest> token_requests;
@@ -60,7 +67,8 @@ std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<
                            .batch_size = options.batch_size,
                            .logprobs = options.logprobs,
                            .stop_ids = stop_ids_of(model, options),
-                           .on_progress = options.on_progress})
+                           .on_progress = options.on_progress,
+                           .on_first_logits = on_first_logits})
         .run();
   });
   for (size_t i = 0; i < results.size(); ++i) {

@@ -77,6 +77,7 @@ void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering,
   logits_into(model_.decoder, hidden, logits);
   check_logits(logits, first);
   if (options_.logprobs > 0) add_logprobs(logits, first);
+  if (options_.on_first_logits) show_first_logits(logits, first);
   const at::Tensor chosen = logits.argmax(1).cpu();
   for (std::int64_t i = 0; i < chosen.size(0); ++i) {
     record(active_[first + static_cast<size_t>(i)], chosen.const_data_ptr<std::int64_t>()[i]);
@@ -90,6 +91,13 @@ void TokenGenerator::check_logits(const at::Tensor& logits, size_t first) const 
     const size_t request = active_[first + static_cast<size_t>(i)].request;
     check_finite(logits[i], "logits of prompt " + std::to_string(request) + ", token " +
                                 std::to_string(results_[request].token_ids.size()));
+  }
+}
+
+void TokenGenerator::show_first_logits(const at::Tensor& logits, size_t first) const {
+  for (std::int64_t i = 0; i < logits.size(0); ++i) {
+    const size_t request = active_[first + static_cast<size_t>(i)].request;
+    if (results_[request].token_ids.empty()) options_.on_first_logits(request, logits[i]);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct TokenGeneratorOptions {
   std::int64_t logprobs;
   std::set<TokenId> stop_ids;
   ProgressCallback on_progress;
+  /// Sees the logits [V] float32 from which the first token of a reply is chosen, on the model's device.
+  std::function<void(size_t request, const at::Tensor& logits)> on_first_logits = {};
 };
 
 /// One call of generate_batch.
@@ -54,6 +57,7 @@ class TokenGenerator {
   /// next token.
   void advance(const PackedBatch& batch, const Steering& steering, size_t first);
   void check_logits(const at::Tensor& logits, size_t first) const;
+  void show_first_logits(const at::Tensor& logits, size_t first) const;
   void record(Active& active, TokenId token);
   void add_logprobs(const at::Tensor& logits, size_t first);
   void retire_finished();

@@ -7,6 +7,7 @@
 
 #include "analysis/statistics.h"
 #include "engine/chat_prompt.h"
+#include "engine/observed_generation.h"
 #include "engine/request_strength.h"
 #include "pipeline/evaluate_parts.h"
 #include "safetylock/error.h"
@@ -59,13 +60,34 @@ void report(const EvaluateOptions& options, size_t done, size_t total) {
   }
 }
 
-/// One forward pass a prompt, in batches: margins and likeliest first tokens.
+/// Reads a prompt's margin and likeliest first token off the logits of its first reply token.
+class FirstTokenReader {
+ public:
+  explicit FirstTokenReader(const Tokenizer& tokenizer)
+      : tokenizer_(tokenizer),
+        refusing_(first_token(tokenizer, "I'm")),
+        complying_(first_token(tokenizer, "Sure")) {}
+
+  /// `logits` [V].
+  void read(const at::Tensor& logits, PromptResult& result) const {
+    // The normalising constant of the softmax cancels.
+    result.refusal_margin = logits[refusing_].item<double>() - logits[complying_].item<double>();
+    const std::string word = tokenizer_.decode({logits.argmax().item<std::int64_t>()});
+    result.refuses_first = std::find(kRefusingFirstWords.begin(), kRefusingFirstWords.end(), trimmed(word)) !=
+                           kRefusingFirstWords.end();
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+  TokenId refusing_, complying_;
+};
+
+/// One forward pass a prompt, in batches, without replies.
 void measure_margins(const CausalLM& model, const std::vector<std::vector<TokenId>>& sequences,
                      const EvaluateOptions& options, std::vector<PromptResult>& results) {
   const c10::InferenceMode inference;
   const std::optional<Interventions> interventions = interventions_of(model, options);
-  const TokenId refusing = first_token(model.tokenizer(), "I'm");
-  const TokenId complying = first_token(model.tokenizer(), "Sure");
+  const FirstTokenReader reader(model.tokenizer());
   const auto batch_size = static_cast<size_t>(options.batch_size);
   for (size_t begin = 0; begin < sequences.size(); begin += batch_size) {
     report(options, begin, sequences.size());
@@ -74,24 +96,20 @@ void measure_margins(const CausalLM& model, const std::vector<std::vector<TokenI
                                   .logits({sequences.begin() + static_cast<std::ptrdiff_t>(begin),
                                            sequences.begin() + static_cast<std::ptrdiff_t>(end)},
                                           LogitsOf::last_token, interventions ? &*interventions : nullptr)
-                                  .to(at::kCPU, at::kDouble);
-    // The normalising constant of the softmax cancels.
-    const at::Tensor margins = logits.select(1, refusing) - logits.select(1, complying);
-    const at::Tensor likeliest = logits.argmax(1);
-    for (size_t i = begin; i < end; ++i) {
-      const auto row = static_cast<std::int64_t>(i - begin);
-      results[i].refusal_margin = margins[row].item<double>();
-      const std::string word = model.tokenizer().decode({likeliest[row].item<std::int64_t>()});
-      results[i].refuses_first = std::find(kRefusingFirstWords.begin(), kRefusingFirstWords.end(),
-                                           trimmed(word)) != kRefusingFirstWords.end();
-    }
+                                  .cpu();
+    for (size_t i = begin; i < end; ++i)
+      reader.read(logits[static_cast<std::int64_t>(i - begin)], results[i]);
   }
   report(options, sequences.size(), sequences.size());
 }
 
+/// Replies, with margins from the pass over the prompt that they begin with.
 void answer(const CausalLM& model, const std::vector<GenerateRequest>& requests,
             const GenerateOptions& options, std::vector<PromptResult>& results) {
-  std::vector<Generation> generations = generate_batch(model, requests, options);
+  const FirstTokenReader reader(model.tokenizer());
+  std::vector<Generation> generations = generate_observed(
+      model, requests, options,
+      [&](size_t request, const at::Tensor& logits) { reader.read(logits, results[request]); });
   for (size_t i = 0; i < results.size(); ++i) {
     results[i].reply = std::move(generations[i].text);
     results[i].outcome = classify_reply(results[i].reply);
@@ -154,14 +172,18 @@ Evaluation evaluate(const CausalLM& model, const std::vector<std::string>& promp
   const GenerateOptions generation = generate_options(options);
   Evaluation evaluation;
   std::vector<GenerateRequest> requests;
-  std::vector<std::vector<TokenId>> sequences;
   for (const std::string& prompt : prompts) {
     requests.push_back({.messages = {{"user", prompt}}, .strength = options.strength});
-    sequences.push_back(encode_chat_prompt(model, requests.back(), generation, sequences.size()));
     evaluation.results.push_back({.prompt = prompt, .reply = {}});
   }
-  measure_margins(model, sequences, options, evaluation.results);
-  if (!options.margin_only) answer(model, requests, generation, evaluation.results);
+  if (options.margin_only) {
+    std::vector<std::vector<TokenId>> sequences;
+    for (const GenerateRequest& request : requests)
+      sequences.push_back(encode_chat_prompt(model, request, generation, sequences.size()));
+    measure_margins(model, sequences, options, evaluation.results);
+  } else {
+    answer(model, requests, generation, evaluation.results);
+  }
   summarise(evaluation, !options.margin_only);
   evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return evaluation;

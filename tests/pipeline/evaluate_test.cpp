@@ -67,6 +67,16 @@ TEST(Evaluate, MarginIsTheDifferenceOfPlantedLogits) {
   EXPECT_NEAR(e.refusal_margin.high, -test::kChainLogit, 1e-3);
 }
 
+TEST(Evaluate, RepliesAndMarginsAloneGiveTheSameMargins) {
+  const CausalLM model = chain_model("I can't");
+  const Evaluation whole = evaluate(model, kPrompts, {.max_new_tokens = 20, .batch_size = 3});
+  const Evaluation margins = evaluate(model, kPrompts, {.batch_size = 3, .margin_only = true});
+  for (size_t i = 0; i < kPrompts.size(); ++i) {
+    EXPECT_NEAR(whole.results[i].refusal_margin, margins.results[i].refusal_margin, 1e-3);
+    EXPECT_EQ(whole.results[i].refuses_first, margins.results[i].refuses_first);
+  }
+}
+
 TEST(Evaluate, StrengthIsPerEvaluationAndZeroIsBitEqualToUnlocked) {
   const CausalLM model = chain_model("Sure, big");
   const EvaluateOptions margins{.margin_only = true};
@@ -101,8 +111,11 @@ TEST(Evaluate, StopsWhenTheCallbackSaysSo) {
       return progress.stage != stage;
     };
   };
-  for (const char* stage : {"measuring refusal margins", "generating"}) {
-    EXPECT_EQ(code_of([&] { evaluate(model, kPrompts, {.on_progress = stop_at(stage)}); }),
+  for (const bool margin_only : {true, false}) {
+    const std::string stage = margin_only ? "measuring refusal margins" : "generating";
+    EXPECT_EQ(code_of([&] {
+                evaluate(model, kPrompts, {.margin_only = margin_only, .on_progress = stop_at(stage)});
+              }),
               "run.interrupted");
     EXPECT_EQ(stages.back(), stage);
   }
