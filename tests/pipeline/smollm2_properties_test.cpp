@@ -1,5 +1,6 @@
 // The properties of the method on SmolLM2-135M whole, in float32: what a tiny random model cannot show is
 // shown here.
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
