@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
@@ -19,6 +20,14 @@ void check_heads(std::int64_t num_heads, const SafetyLock& lock) {
   if (num_heads >= 1 && num_heads <= held) return;
   refuse("arg.range", "num_heads", "1 to the lock's " + std::to_string(held) + " heads",
          std::to_string(num_heads));
+}
+
+void check_alpha(double alpha, const SafetyLock& lock) {
+  if (alpha > 0 && alpha <= lock.alpha_max()) return;
+  std::ostringstream largest, found;
+  largest << lock.alpha_max();
+  found << alpha;
+  refuse("arg.alpha", "alphas", "above 0, at most the lock's alpha_max " + largest.str(), found.str());
 }
 
 template <typename T>
@@ -70,8 +79,8 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
   const std::vector<std::int64_t> head_counts = ascending(options.num_heads, "num_heads");
   const std::vector<double> alphas = ascending(options.alphas, "alphas");
   // All settings first: a bad one must not be found after an hour.
-  for (const std::int64_t num_heads : head_counts)
-    for (const double alpha : alphas) with_setting(lock, num_heads, alpha);
+  for (const std::int64_t num_heads : head_counts) check_heads(num_heads, lock);
+  for (const double alpha : alphas) check_alpha(alpha, lock);
   if (options.evaluate.margin_only)
     refuse("arg.usage", "sweep: margin_only", "replies, which the limits are about", "margins alone");
 

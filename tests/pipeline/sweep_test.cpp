@@ -74,8 +74,8 @@ TEST(Sweep, RefusesBadSettingsBeforeItBegins) {
   EXPECT_EQ(code({.alphas = {2}, .num_heads = {2}}), "arg.range");
   EXPECT_EQ(code({.alphas = {2}, .num_heads = {0}}), "arg.range");
   EXPECT_EQ(code({.alphas = {}, .num_heads = {1}}), "arg.range");
-  EXPECT_EQ(code({.alphas = {2, 25}, .num_heads = {1}}), "lock.alpha_range");
-  EXPECT_EQ(code({.alphas = {0}, .num_heads = {1}}), "lock.alpha_range");
+  EXPECT_EQ(code({.alphas = {2, 25}, .num_heads = {1}}), "arg.alpha");
+  EXPECT_EQ(code({.alphas = {0}, .num_heads = {1}}), "arg.alpha");
   EXPECT_EQ(code({.alphas = {2}, .num_heads = {1}, .evaluate = {.margin_only = true}}), "arg.usage");
   EXPECT_FALSE(began);
 }
