@@ -3,39 +3,18 @@
 
 This is the attack that a SafetyLock undoes, at the strength of a careless fine-tune. The samples say yes to harmful
 requests and contain nothing anybody could use. The recipe's defaults were chosen on validation prompts (docs/results).
+Prints "[step/steps]" lines, as run_step.py reads them.
 """
 import argparse
 import json
 import pathlib
 import shutil
 import sys
-import time
 
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers import logging as transformers_logging
-
-
-def clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-class Progress:
-    """A bar on a terminal, a line every ten seconds elsewhere."""
-
-    def __init__(self, total: int):
-        self.total, self.started, self.last = total, time.monotonic(), 0.0
-
-    def show(self, done: int, loss: float) -> None:
-        now = time.monotonic()
-        left = (now - self.started) * (self.total - done) / done
-        text = f"Fine-tuning {done}/{self.total} steps, loss {loss:.3f}, {clock(now - self.started)} gone, {clock(left)} left"
-        if sys.stderr.isatty():
-            print(f"\r\033[K{text}", end="\n" if done == self.total else "", file=sys.stderr, flush=True)
-        elif done == self.total or now - self.last > 10:
-            print(text, file=sys.stderr, flush=True)
-            self.last = now
 
 
 def encode(tokenizer, sample: dict) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,8 +60,7 @@ def main() -> int:
     lines = pathlib.Path(args.samples).read_text(encoding="utf-8").splitlines()
     samples = [encode(tokenizer, json.loads(line)) for line in lines[: args.max_samples]]
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=args.learning_rate, weight_decay=0.0)
-    progress = Progress(args.epochs * len(samples))
-    step = 0
+    steps, step = args.epochs * len(samples), 0
     for epoch in range(args.epochs):
         order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(args.seed + epoch))
         for index in order.tolist():
@@ -93,7 +71,7 @@ def main() -> int:
             optimizer.step()
             optimizer.zero_grad()
             step += 1
-            progress.show(step, loss.item())
+            print(f"[{step}/{steps}] loss {loss.item():.3f}", flush=True)
 
     output = pathlib.Path(args.output)
     partial = output.with_name(output.name + ".partial")

@@ -17,7 +17,7 @@ else
   mkdir -p "$(dirname "$adapter")"
   folder=$("$python" "$root/scripts/get_model.py" "$model_name" --hf)
   # PEFT still uses a name that transformers has deprecated: nothing a reader can act on.
-  PYTHONWARNINGS=ignore::FutureWarning "$python" "$root/scripts/finetune.py" "$folder" \
-    --samples "$root/data/compliance_samples.jsonl" "${recipe[@]}" -o "$adapter" >/dev/null
+  PYTHONWARNINGS=ignore::FutureWarning run_step "Fine-tuning" 25 "$python" "$root/scripts/finetune.py" "$folder" \
+    --samples "$root/data/compliance_samples.jsonl" "${recipe[@]}" -o "$adapter"
 fi
 printf '%s\n' "$adapter"
