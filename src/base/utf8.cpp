@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <algorithm>
+
 namespace safetylock::utf8 {
 namespace {
 
@@ -25,7 +27,7 @@ Lead classify(unsigned char b) {
 }
 
 // Bytes of the longest prefix of `bytes` that could still begin a valid sequence (at least 1).
-size_t maximal_subpart(std::string_view bytes) {
+size_t maximal_subpart(std::string_view bytes) noexcept {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
   const Lead lead = classify(byte(0));
   if (lead.length < 2) return 1;
@@ -61,6 +63,16 @@ std::optional<size_t> find_invalid(std::string_view bytes) noexcept {
     i += d.length;
   }
   return std::nullopt;
+}
+
+size_t unfinished_suffix(std::string_view bytes) noexcept {
+  // A byte that can start a sequence never continues one, so what stands before it does not matter.
+  for (size_t n = 1; n <= std::min<size_t>(3, bytes.size()); ++n) {
+    const std::string_view suffix = bytes.substr(bytes.size() - n);
+    const size_t length = classify(static_cast<unsigned char>(suffix.front())).length;
+    if (length > n && maximal_subpart(suffix) == n) return n;
+  }
+  return 0;
 }
 
 void append(std::string& out, char32_t c) {

@@ -19,6 +19,9 @@ Decoded decode(std::string_view bytes) noexcept;
 /// Byte offset of the first invalid sequence, or nothing when all of `bytes` is valid.
 std::optional<size_t> find_invalid(std::string_view bytes) noexcept;
 
+/// Bytes at the end of `bytes` that begin a valid sequence without finishing it: 0..3.
+size_t unfinished_suffix(std::string_view bytes) noexcept;
+
 /// Appends `code_point` (a Unicode scalar value) to `out`.
 void append(std::string& out, char32_t code_point);
 

@@ -85,6 +85,26 @@ std::string from_hex(const std::string& hex) {
   return out;
 }
 
+TEST(Utf8, UnfinishedSuffixIsWhatMoreBytesCouldComplete) {
+  const std::vector<std::pair<std::string, size_t>> cases = {{"", 0},
+                                                             {"a", 0},
+                                                             {"\xC3", 1},
+                                                             {"\xC3\xA9", 0},
+                                                             {"a\xE4\xB8", 2},
+                                                             {"\xF0\x9F\x99", 3},
+                                                             {"\xF0\x9F", 2},
+                                                             {"\xF0\x9F\x99\x82", 0},
+                                                             {"\x80", 0},
+                                                             {"\xC0", 0},
+                                                             {"\xE0\x80", 0},
+                                                             {"\xED\xA0", 0},
+                                                             {"\xF4\x90", 0},
+                                                             {"\xFF", 0},
+                                                             {"\xE4\xB8\xF0", 1}};
+  for (const auto& [bytes, length] : cases)
+    EXPECT_EQ(utf8::unfinished_suffix(bytes), length) << testing::PrintToString(bytes);
+}
+
 TEST(Utf8, ToValidEqualsPythonsReplace) {
   const Json cases = parse_json(test::golden("base/utf8_replace.json"), "utf8_replace.json");
   ASSERT_GT(cases.size(), 1000U);
