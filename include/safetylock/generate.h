@@ -1,17 +1,25 @@
-// Greedy text generation, for one prompt or many at once.
+// Text generation, for one prompt or many at once.
 //
 // Thread rule: free functions; several threads may generate with one model.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "safetylock/causal_lm.h"
+#include "safetylock/sampling.h"
 #include "safetylock/strength.h"
 
 namespace safetylock {
+
+/// Gets the text of the reply to requests[request] piece by piece, as it becomes certain: whole characters,
+/// and nothing that may turn out to belong to a stop string. The pieces together are Generation::text.
+/// Called from the calling thread; what it throws ends the call.
+using TextCallback = std::function<void(size_t request, std::string_view text)>;
 
 struct GenerateOptions {
   std::int64_t max_new_tokens = 128;         ///< > 0
@@ -20,7 +28,10 @@ struct GenerateOptions {
   bool trust_special_tokens = false;         ///< let control tokens spelled in the prompt be control tokens
   std::int64_t logprobs = 0;                 ///< 0..20: how many of the likeliest tokens to report a step
   std::vector<TokenId> stop_token_ids = {};  ///< besides the model's own
-  ProgressCallback on_progress = {};         ///< unit "prompts"
+  std::vector<std::string> stop = {};        ///< texts before which a reply ends; 64 of 1024 bytes at most
+  SamplingOptions sampling = {};             ///< of the requests that have none of their own
+  TextCallback on_text = {};
+  ProgressCallback on_progress = {};  ///< unit "prompts"
 };
 
 /// One request of a batch: a chat, and optionally a strength of its own.
@@ -28,6 +39,9 @@ struct GenerateRequest {
   std::vector<ChatMessage> messages = {};
   /// Nothing: as the lock applied to the model says. 0: unlocked. Otherwise needs an applied lock.
   std::optional<Strength> strength = {};
+  /// Nothing: as the options say. Draws then depend on the seed, the request's index and the step; with
+  /// sampling of its own a request draws as if it were alone. Never on the rest of the batch.
+  std::optional<SamplingOptions> sampling = {};
 };
 
 struct TokenLogprob {
@@ -37,15 +51,16 @@ struct TokenLogprob {
 
 struct Generation {
   std::vector<TokenId> prompt_ids;
-  std::vector<TokenId> token_ids;  ///< the reply, without the stop token
-  std::string text;                ///< the reply
-  std::string finish_reason;       ///< "stop" (a stop token) or "length"
-  std::vector<std::vector<TokenLogprob>>
-      logprobs;  ///< [steps][logprobs], likeliest first; steps include the stop token's
+  /// The reply: without the stop token, but with the token that completed a stop string.
+  std::vector<TokenId> token_ids;
+  std::string text;           ///< the reply, cut before a stop string
+  std::string finish_reason;  ///< "stop" (a stop token or a stop string) or "length"
+  /// [steps][logprobs], likeliest first, of the model's own distribution; steps include the stop token's.
+  std::vector<std::vector<TokenLogprob>> logprobs;
 };
 
 /// Answers one user prompt. Throws arg.prompt (empty, invalid UTF-8, too long with byte or token counts),
-/// arg.range, num.nonfinite (layer or step), run.interrupted.
+/// arg.range, arg.stop (empty, too long, invalid UTF-8), num.nonfinite (layer or step), run.interrupted.
 Generation generate(const CausalLM& model, const std::string& prompt, const GenerateOptions& options = {});
 
 /// Answers every request; results in the order of the requests, independent of batch_size within rounding.

@@ -1,7 +1,11 @@
 #include "engine/token_generator.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
+
+#include "engine/sampling.h"
 
 namespace safetylock {
 
@@ -78,10 +82,44 @@ void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering,
   check_logits(logits, first);
   if (options_.logprobs > 0) add_logprobs(logits, first);
   if (options_.on_first_logits) show_first_logits(logits, first);
-  const at::Tensor chosen = logits.argmax(1).cpu();
-  for (std::int64_t i = 0; i < chosen.size(0); ++i) {
-    record(active_[first + static_cast<size_t>(i)], chosen.const_data_ptr<std::int64_t>()[i]);
+  const std::vector<TokenId> chosen = choose(logits, first);
+  for (size_t i = 0; i < chosen.size(); ++i) record(active_[first + i], chosen[i]);
+}
+
+std::vector<TokenId> TokenGenerator::choose(const at::Tensor& logits, size_t first) const {
+  std::vector<TokenId> chosen(static_cast<size_t>(logits.size(0)));
+  std::vector<std::int64_t> sampled;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    if (!is_greedy(requests_[active_[first + i].request].sampling))
+      sampled.push_back(static_cast<std::int64_t>(i));
   }
+  if (sampled.size() < chosen.size()) {
+    const at::Tensor best = logits.argmax(1).cpu();
+    std::copy_n(best.const_data_ptr<std::int64_t>(), chosen.size(), chosen.begin());
+  }
+  if (!sampled.empty()) sample(logits, first, sampled, chosen);
+  return chosen;
+}
+
+void TokenGenerator::sample(const at::Tensor& logits, size_t first, const std::vector<std::int64_t>& rows,
+                            std::vector<TokenId>& chosen) const {
+  at::Tensor host = logits;
+  if (rows.size() < chosen.size()) host = host.index_select(0, at::tensor(rows, at::kLong).to(host.device()));
+  host = host.cpu();
+  const auto vocabulary = static_cast<size_t>(host.size(1));
+  at::parallel_for(0, static_cast<std::int64_t>(rows.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    Sampler sampler;
+    for (std::int64_t r = begin; r < end; ++r) {
+      const auto row = static_cast<size_t>(rows[static_cast<size_t>(r)]);
+      const size_t index = active_[first + row].request;
+      const TokenRequest& request = requests_[index];
+      const std::vector<TokenId>& reply = results_[index].token_ids;
+      const std::span<const float> scores(host.const_data_ptr<float>() + static_cast<size_t>(r) * vocabulary,
+                                          vocabulary);
+      chosen[row] = sampler.choose(scores, {.prompt = request.prompt_ids, .reply = reply}, request.sampling,
+                                   uniform_draw(request.sampling.seed, request.draws, reply.size()));
+    }
+  });
 }
 
 void TokenGenerator::check_logits(const at::Tensor& logits, size_t first) const {
@@ -106,11 +144,15 @@ void TokenGenerator::record(Active& active, TokenId token) {
   active.next = token;
   if (options_.stop_ids.contains(token)) {
     result.finish_reason = "stop";
-    return;
+  } else {
+    result.token_ids.push_back(token);
+    if (options_.on_token && !options_.on_token(active.request, token)) {
+      result.finish_reason = "stop";
+    } else if (static_cast<std::int64_t>(result.token_ids.size()) == options_.max_new_tokens) {
+      result.finish_reason = "length";
+    }
   }
-  result.token_ids.push_back(token);
-  if (static_cast<std::int64_t>(result.token_ids.size()) == options_.max_new_tokens)
-    result.finish_reason = "length";
+  if (options_.on_end && !result.finish_reason.empty()) options_.on_end(active.request);
 }
 
 void TokenGenerator::add_logprobs(const at::Tensor& logits, size_t first) {

@@ -1,5 +1,4 @@
-// Greedy decoding of many requests in one batch: new ones join when others have finished. Knows tokens, not
-// text.
+// Decoding of many requests in one batch: new ones join when others have finished. Knows tokens, not text.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +15,8 @@ namespace safetylock {
 struct TokenRequest {
   std::vector<TokenId> prompt_ids;  ///< not empty
   Strength strength;
+  SamplingOptions sampling = {};
+  std::uint64_t draws = 0;  ///< which sequence of draws of the seed
 };
 
 struct TokenResult {
@@ -32,6 +33,9 @@ struct TokenGeneratorOptions {
   ProgressCallback on_progress;
   /// Sees the logits [V] float32 from which the first token of a reply is chosen, on the model's device.
   std::function<void(size_t request, const at::Tensor& logits)> on_first_logits = {};
+  /// Sees the tokens of a reply one by one, without the stop token; false ends the reply: "stop".
+  std::function<bool(size_t request, TokenId token)> on_token = {};
+  std::function<void(size_t request)> on_end = {};  ///< the reply has ended
 };
 
 /// One call of generate_batch.
@@ -58,6 +62,11 @@ class TokenGenerator {
   void advance(const PackedBatch& batch, const Steering& steering, size_t first);
   void check_logits(const at::Tensor& logits, size_t first) const;
   void show_first_logits(const at::Tensor& logits, size_t first) const;
+  /// One token for each row of `logits`.
+  std::vector<TokenId> choose(const at::Tensor& logits, size_t first) const;
+  /// Fills `chosen` for the rows whose requests are not greedy.
+  void sample(const at::Tensor& logits, size_t first, const std::vector<std::int64_t>& rows,
+              std::vector<TokenId>& chosen) const;
   void record(Active& active, TokenId token);
   void add_logprobs(const at::Tensor& logits, size_t first);
   void retire_finished();
