@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace safetylock {
@@ -24,6 +25,10 @@ std::vector<PromptPair> load_prompt_pairs(const std::string& path);
 /// CSV with such a header, or CSV of one column without a header (as the published AdvBench copy), or plain
 /// text, one a line (.txt).
 std::vector<std::string> load_prompts(const std::string& path);
+
+/// Prompts from text in memory, which errors call `name`: a JSON array if it begins with [, JSONL if with {,
+/// CSV if its first line is a header as above, else plain text, one prompt a line.
+std::vector<std::string> parse_prompts(std::string_view text, const std::string& name);
 
 /// SHA-256 over all pairs in order, independent of the file's format: the lock's `pairs_digest`.
 std::string digest_of(const std::vector<PromptPair>& pairs);

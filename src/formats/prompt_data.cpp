@@ -1,230 +1,23 @@
 #include "safetylock/prompt_data.h"
 
-#include <algorithm>
 #include <array>
-#include <functional>
-#include <map>
-#include <optional>
 #include <span>
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/sha256.h"
-#include "base/utf8.h"
+#include "formats/data_rows.h"
 #include "formats/text_records.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxJsonBytes = std::uint64_t{256} << 20;
-constexpr size_t kMaxRows = 10'000'000;
-
 constexpr std::array<std::string_view, 3> kPairNames = {"prompt", "safe", "unsafe"};
 constexpr std::array<std::string_view, 3> kPublishedNames = {"question", "answer_matching_behavior",
                                                              "answer_not_matching_behavior"};
-constexpr std::array<std::string_view, 4> kPromptNames = {"prompt", "goal", "question", "instruction"};
-
-// One row of any format: where it stands, and its named columns or its one text without a name.
-struct Row {
-  std::string where;  // "line 3" or "entry 3"
-  std::map<std::string, Json> columns;
-  std::optional<Json> text;
-};
 
 [[noreturn]] void fail(const std::string& code, const std::string& file, const std::string& where,
                        const std::string& expected, const std::string& found, const std::string& hint = "") {
   throw Error({code, file, where, expected, found, hint});
-}
-
-// JSON that spells half of a surrogate pair, or NUL: no text. The offset of the escape.
-std::optional<size_t> find_bad_escape(std::string_view json) {
-  const auto code_unit = [&](size_t at) -> int {
-    if (json.substr(at, 2) != "\\u" || at + 6 > json.size()) return -1;
-    int value = 0;
-    for (const char c : json.substr(at + 2, 4)) {
-      const int digit = c >= '0' && c <= '9'                 ? c - '0'
-                        : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                             : -1;
-      if (digit < 0) return -1;
-      value = value * 16 + digit;
-    }
-    return value;
-  };
-  for (size_t i = 0; i + 1 < json.size(); ++i) {
-    if (json[i] != '\\') continue;
-    const int unit = code_unit(i);
-    if (unit >= 0xD800 && unit < 0xDC00) {
-      const int low = code_unit(i + 6);
-      if (low < 0xDC00 || low > 0xDFFF) return i;
-      i += 11;
-    } else if (unit == 0 || (unit >= 0xDC00 && unit <= 0xDFFF)) {
-      return i;
-    } else {
-      ++i;  // over the escaped character, which may be a backslash
-    }
-  }
-  return std::nullopt;
-}
-
-void check_text(std::string_view text, const std::string& file, const std::string& where) {
-  auto bad = utf8::find_invalid(text);
-  if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
-    bad = std::min(bad.value_or(nul), nul);
-  if (bad) {
-    fail("data.utf8", file, where + ", byte " + std::to_string(*bad), "valid UTF-8 without NUL",
-         "\"" + escape_untrusted(text.substr(*bad, 4)) + "\"");
-  }
-}
-
-// Errors of the JSON layer in the words of this one. `line` replaces the line that the parser counted, if
-// given.
-Json parse_rows_json(std::string_view text, const std::string& file, const std::string& line) {
-  check_text(text, file, line.empty() ? "file" : line);
-  if (const auto bad = find_bad_escape(text)) {
-    fail("data.utf8", file, (line.empty() ? "file" : line) + ", byte " + std::to_string(*bad),
-         "escapes that spell characters", "\"" + std::string(text.substr(*bad, 6)) + "\"");
-  }
-  try {
-    return parse_json(text, file);
-  } catch (const Error& e) {
-    ErrorFields f = e.fields();
-    const size_t column = f.where.find(", column");
-    if (!line.empty()) f.where = line + (column == std::string::npos ? "" : f.where.substr(column));
-    f.code = "data.json";
-    throw Error(std::move(f));
-  }
-}
-
-Row row_of(const Json& value, std::string where, const std::string& file) {
-  Row row{std::move(where), {}, {}};
-  if (value.is_string()) {
-    row.text = value;
-  } else if (value.is_object()) {
-    for (const auto& [key, v] : value.items()) row.columns.emplace(key, v);
-  } else {
-    fail("data.field", file, row.where, "an object", describe_json(value));
-  }
-  return row;
-}
-
-using RowSink = std::function<void(const Row&)>;
-
-void read_json_array(const InputFile& input, const RowSink& sink) {
-  if (input.size() > kMaxJsonBytes) {
-    fail("limit.file_size", input.path(), "", "at most " + std::to_string(kMaxJsonBytes) + " bytes of JSON",
-         std::to_string(input.size()) + " bytes", "Use JSONL, which is read line by line");
-  }
-  std::string text(input.size(), '\0');
-  input.read_at(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-  const Json array = parse_rows_json(text, input.path(), "");
-  if (!array.is_array()) fail("data.json", input.path(), "root", "an array of rows", describe_json(array));
-  for (size_t i = 0; i < array.size(); ++i)
-    sink(row_of(array[i], "entry " + std::to_string(i + 1), input.path()));
-}
-
-void read_json_lines(const InputFile& input, const RowSink& sink) {
-  LineReader lines(input);
-  while (const auto line = lines.next()) {
-    const std::string where = "line " + std::to_string(line->number);
-    sink(row_of(parse_rows_json(line->text, input.path(), where), where, input.path()));
-  }
-}
-
-void read_text_lines(const InputFile& input, const RowSink& sink) {
-  LineReader lines(input);
-  while (const auto line = lines.next()) {
-    const std::string where = "line " + std::to_string(line->number);
-    check_text(line->text, input.path(), where);
-    sink({where, {}, line->text});
-  }
-}
-
-bool is_header(const CsvRecord& record) {
-  const auto known = [](const std::string& field) {
-    return std::find(kPromptNames.begin(), kPromptNames.end(), field) != kPromptNames.end();
-  };
-  return std::any_of(record.fields.begin(), record.fields.end(), known);
-}
-
-// Without a header there is one column, so a comma is part of the text: unless every record has as many
-// commas, which is a table whose columns have no names.
-void read_csv_without_header(const std::vector<CsvRecord>& records, const InputFile& input,
-                             const RowSink& sink) {
-  const size_t columns = records.front().fields.size();
-  const bool table = columns > 1 && std::all_of(records.begin(), records.end(), [&](const CsvRecord& r) {
-                       return r.fields.size() == columns;
-                     });
-  if (table) {
-    fail("data.field", input.path(), "line 1", "a header line, or one column",
-         std::to_string(columns) + " columns without names",
-         "Name the columns in the first line, e.g. prompt,safe,unsafe");
-  }
-  for (const CsvRecord& r : records) {
-    std::string text = r.fields.front();
-    for (size_t i = 1; i < r.fields.size(); ++i) text += "," + r.fields[i];
-    sink({"line " + std::to_string(r.line), {}, text});
-  }
-}
-
-void read_csv(const InputFile& input, const RowSink& sink) {
-  CsvReader reader(input);
-  std::optional<CsvRecord> header;
-  std::vector<CsvRecord> nameless;
-  while (const auto record = reader.next()) {
-    const std::string where = "line " + std::to_string(record->line);
-    for (const std::string& field : record->fields) check_text(field, input.path(), where);
-    if (!header && nameless.empty() && is_header(*record)) {
-      header = record;
-    } else if (!header) {
-      nameless.push_back(*record);
-    } else if (record->fields.size() != header->fields.size()) {
-      fail("data.csv", input.path(), where,
-           std::to_string(header->fields.size()) + " fields, as in the header",
-           std::to_string(record->fields.size()));
-    } else {
-      Row row{where, {}, {}};
-      for (size_t i = 0; i < header->fields.size(); ++i)
-        row.columns.emplace(header->fields[i], record->fields[i]);
-      sink(row);
-    }
-  }
-  if (!nameless.empty()) read_csv_without_header(nameless, input, sink);
-}
-
-// By extension where it says something, else by the first byte.
-void read_rows(const InputFile& input, const std::string& path, const RowSink& sink) {
-  ByteStream bytes(input);
-  std::string head;
-  while (head.size() < 3 && bytes.peek()) head += *bytes.next();
-  if (head == "\xEF\xBB\xBF") {
-    fail("data.utf8", input.path(), "line 1, byte 0", "text without a byte order mark", "EF BB BF",
-         "Save the file as plain UTF-8");
-  }
-  std::optional<char> first;
-  for (ByteStream again(input); const auto c = again.next();) {
-    if (*c == ' ' || *c == '\t' || *c == '\r' || *c == '\n') continue;
-    first = c;
-    break;
-  }
-  if (path.ends_with(".txt")) return read_text_lines(input, sink);
-  if (path.ends_with(".csv")) return read_csv(input, sink);
-  if (first == '[') return read_json_array(input, sink);
-  if (path.ends_with(".jsonl") || path.ends_with(".json") || first == '{' || first == '"')
-    return read_json_lines(input, sink);
-  return read_csv(input, sink);
-}
-
-void read_file_rows(const std::string& path, const RowSink& take) {
-  const InputFile input(path);
-  size_t rows = 0;
-  read_rows(input, path, [&](const Row& row) {
-    if (++rows > kMaxRows)
-      fail("limit.row", input.path(), row.where, "at most " + std::to_string(kMaxRows) + " rows", "more");
-    take(row);
-  });
-  input.check_unchanged();
-  if (rows == 0) fail("data.empty", input.path(), "", "at least one row", "none");
 }
 
 std::string checked_text(const Json& value, const std::string& where, const std::string& file) {
@@ -239,7 +32,7 @@ std::string checked_text(const Json& value, const std::string& where, const std:
   return text;
 }
 
-std::string column_of(const Row& row, std::string_view column, const std::string& file) {
+std::string column_of(const DataRow& row, std::string_view column, const std::string& file) {
   const auto it = row.columns.find(std::string(column));
   const std::string where = row.where + ", field \"" + std::string(column) + "\"";
   if (it == row.columns.end()) fail("data.field", file, where, "a text", "no such field");
@@ -252,7 +45,7 @@ std::string_view trimmed(std::string_view text) {
                                          : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
-PromptPair pair_of(const Row& row, const std::string& file) {
+PromptPair pair_of(const DataRow& row, const std::string& file) {
   const bool published = !row.columns.contains("prompt") && row.columns.contains("question");
   const auto& names = published ? kPublishedNames : kPairNames;
   PromptPair pair{column_of(row, names[0], file), column_of(row, names[1], file),
@@ -264,9 +57,9 @@ PromptPair pair_of(const Row& row, const std::string& file) {
   return pair;
 }
 
-std::string prompt_of(const Row& row, const std::string& file) {
+std::string prompt_of(const DataRow& row, const std::string& file) {
   if (row.text) return checked_text(*row.text, row.where, file);
-  for (const std::string_view name : kPromptNames) {
+  for (const std::string_view name : kPromptColumns) {
     if (row.columns.contains(std::string(name))) return column_of(row, name, file);
   }
   fail("data.field", file, row.where, "a field \"prompt\", \"goal\", \"question\" or \"instruction\"",
@@ -278,14 +71,21 @@ std::string prompt_of(const Row& row, const std::string& file) {
 std::vector<PromptPair> load_prompt_pairs(const std::string& path) {
   std::vector<PromptPair> pairs;
   const std::string file = escape_untrusted(path, 1000);
-  read_file_rows(path, [&](const Row& row) { pairs.push_back(pair_of(row, file)); });
+  read_file_rows(path, [&](const DataRow& row) { pairs.push_back(pair_of(row, file)); });
   return pairs;
 }
 
 std::vector<std::string> load_prompts(const std::string& path) {
   std::vector<std::string> prompts;
   const std::string file = escape_untrusted(path, 1000);
-  read_file_rows(path, [&](const Row& row) { prompts.push_back(prompt_of(row, file)); });
+  read_file_rows(path, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
+  return prompts;
+}
+
+std::vector<std::string> parse_prompts(std::string_view text, const std::string& name) {
+  std::vector<std::string> prompts;
+  const std::string file = escape_untrusted(name, 1000);
+  read_text_rows(text, name, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
   return prompts;
 }
 

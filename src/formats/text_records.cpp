@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::uint64_t kBufferBytes = 64 * 1024;
 
-[[noreturn]] void fail_row(const InputFile& file, std::uint64_t line) {
-  throw Error({"limit.row", file.path(), "line " + std::to_string(line),
+[[noreturn]] void fail_row(const TextSource& source, std::uint64_t line) {
+  throw Error({"limit.row", source.path(), "line " + std::to_string(line),
                "a row of at most " + std::to_string(kMaxRowBytes) + " bytes", "a longer one", ""});
 }
 
@@ -20,11 +20,16 @@ bool is_blank(const std::string& text) {
 
 }  // namespace
 
+void TextSource::read_at(std::uint64_t offset, std::span<char> out) const {
+  if (file_ != nullptr) return file_->read_at(offset, std::as_writable_bytes(out));
+  std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+}
+
 std::optional<char> ByteStream::peek() {
   if (at_ == buffer_.size()) {
-    if (read_ == file_->size()) return std::nullopt;
-    buffer_.resize(std::min(kBufferBytes, file_->size() - read_));
-    file_->read_at(read_, std::as_writable_bytes(std::span(buffer_.data(), buffer_.size())));
+    if (read_ == source_->size()) return std::nullopt;
+    buffer_.resize(std::min(kBufferBytes, source_->size() - read_));
+    source_->read_at(read_, buffer_);
     read_ += buffer_.size();
     at_ = 0;
   }
@@ -42,7 +47,7 @@ std::optional<Line> LineReader::next() {
     Line line{++number_, {}};
     while (const auto c = bytes_.next()) {
       if (*c == '\n') break;
-      if (line.text.size() == kMaxRowBytes) fail_row(*file_, number_);
+      if (line.text.size() == kMaxRowBytes) fail_row(*source_, number_);
       line.text += *c;
     }
     if (line.text.ends_with('\r')) line.text.pop_back();
@@ -52,11 +57,11 @@ std::optional<Line> LineReader::next() {
 }
 
 void CsvReader::fail(const std::string& expected, const std::string& found) const {
-  throw Error({"data.csv", file_->path(), "line " + std::to_string(line_), expected, found, ""});
+  throw Error({"data.csv", source_->path(), "line " + std::to_string(line_), expected, found, ""});
 }
 
 void CsvReader::add(std::string& field, char c) {
-  if (++record_bytes_ > kMaxRowBytes) fail_row(*file_, record_line_);
+  if (++record_bytes_ > kMaxRowBytes) fail_row(*source_, record_line_);
   if (c == '\n') ++line_;
   field += c;
 }

@@ -1,9 +1,12 @@
-// Streaming readers of line-based and CSV files: memory stays bounded by the longest record.
+// Streaming readers of line-based and CSV text: memory stays bounded by the longest record.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -13,18 +16,38 @@ namespace safetylock {
 /// Bytes of one line, and more than any prompt needs.
 constexpr std::uint64_t kMaxRowBytes = std::uint64_t{1} << 20;
 
-/// The bytes of a file one by one.
+/// Where records come from: a file, or bytes in memory. What it is made of must outlive it.
+class TextSource {
+ public:
+  explicit TextSource(const InputFile& file) : path_(file.path()), size_(file.size()), file_(&file) {}
+  /// `name` is what errors call it.
+  TextSource(std::string name, std::string_view bytes)
+      : path_(std::move(name)), size_(bytes.size()), bytes_(bytes) {}
+
+  const std::string& path() const noexcept { return path_; }
+  std::uint64_t size() const noexcept { return size_; }
+  /// Fills `out` from `offset`; both must lie inside. Throws io.read, io.truncated.
+  void read_at(std::uint64_t offset, std::span<char> out) const;
+
+ private:
+  std::string path_;
+  std::uint64_t size_;
+  const InputFile* file_ = nullptr;
+  std::string_view bytes_;
+};
+
+/// The bytes of a source one by one.
 class ByteStream {
  public:
-  explicit ByteStream(const InputFile& file) : file_(&file) {}
+  explicit ByteStream(const TextSource& source) : source_(&source) {}
   /// The next byte without taking it; nothing at the end. Throws io.read, io.truncated.
   std::optional<char> peek();
   /// Takes the next byte.
   std::optional<char> next();
 
  private:
-  const InputFile* file_;
-  std::uint64_t read_ = 0;  // bytes taken from the file
+  const TextSource* source_;
+  std::uint64_t read_ = 0;  // bytes taken from the source
   std::string buffer_;
   size_t at_ = 0;
 };
@@ -36,12 +59,12 @@ struct Line {
 
 class LineReader {
  public:
-  explicit LineReader(const InputFile& file) : file_(&file), bytes_(file) {}
+  explicit LineReader(const TextSource& source) : source_(&source), bytes_(source) {}
   /// The next line that is not blank; nothing at the end. Throws limit.row.
   std::optional<Line> next();
 
  private:
-  const InputFile* file_;
+  const TextSource* source_;
   ByteStream bytes_;
   std::uint64_t number_ = 0;
 };
@@ -54,7 +77,7 @@ struct CsvRecord {
 /// RFC 4180, with LF or CRLF.
 class CsvReader {
  public:
-  explicit CsvReader(const InputFile& file) : file_(&file), bytes_(file) {}
+  explicit CsvReader(const TextSource& source) : source_(&source), bytes_(source) {}
   /// The next record that is not an empty line; nothing at the end. Throws limit.row, data.csv.
   std::optional<CsvRecord> next();
 
@@ -64,7 +87,7 @@ class CsvReader {
   void read_quoted(std::string& field);
   bool read_field(std::string& field);
 
-  const InputFile* file_;
+  const TextSource* source_;
   ByteStream bytes_;
   std::uint64_t line_ = 1;
   std::uint64_t record_line_ = 1;
