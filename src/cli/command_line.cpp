@@ -1,7 +1,6 @@
 #include "cli/command_line.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
 #include <string_view>
 
@@ -32,13 +31,6 @@ int usage_error(const CLI::ParseError& error, bool json) {
                       json);
 }
 
-/// A full disk or a closed pipe behind standard output must not look like success.
-void check_output() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
-  throw Error(
-      {.code = "io.write", .file = "standard output", .expected = "to be written", .found = "an error"});
-}
-
 }  // namespace
 
 int run(int argc, char** argv) {
@@ -63,7 +55,8 @@ int run(int argc, char** argv) {
     }
     Session session(common);
     const int code = action(session);
-    check_output();
+    // A full disk or a closed pipe behind standard output must not look like success.
+    session.flush();
     return code;
   } catch (const CLI::Success& request) {
     return app.exit(request);

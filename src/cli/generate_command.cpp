@@ -1,12 +1,19 @@
 #include "cli/json_output.h"
 #include "cli/locked_model.h"
 #include "cli/printable.h"
+#include "cli/sampling_options.h"
+#include "cli/standard_input.h"
+#include "cli/streamed_reply.h"
+#include "engine/reply_text.h"
 #include "safetylock/error.h"
 #include "safetylock/generate.h"
 #include "safetylock/prompt_data.h"
 
 namespace safetylock::cli {
 namespace {
+
+constexpr size_t kMaxPromptBytes = size_t{1} << 20;
+constexpr size_t kMaxPromptsBytes = size_t{256} << 20;
 
 struct Options {
   LockedModelOptions model;
@@ -15,7 +22,28 @@ struct Options {
   GenerateOptions generate;
 };
 
-std::vector<std::string> read_prompts(const Options& options) {
+std::string prompt_from_input(Session& session) {
+  std::string prompt = read_standard_input(session, "--prompt", kMaxPromptBytes);
+  // The end of the last line is the sender's (echo, an editor), as a shell's $(...) has it.
+  if (prompt.ends_with('\n')) prompt.pop_back();
+  if (prompt.ends_with('\r')) prompt.pop_back();
+  return prompt;
+}
+
+std::vector<std::string> read_prompts(Session& session, const Options& options) {
+  if (!options.has_prompt) {
+    if (options.prompts != "-") return load_prompts(options.prompts);
+    return parse_prompts(read_standard_input(session, "--prompts", kMaxPromptsBytes), "standard input");
+  }
+  std::string prompt = options.prompt == "-" ? prompt_from_input(session) : options.prompt;
+  check_utf8("--prompt", prompt);
+  if (prompt.empty())
+    throw Error({.code = "arg.prompt", .where = "--prompt", .expected = "some text", .found = "none"});
+  return {std::move(prompt)};
+}
+
+/// What can be wrong before anything is read.
+void check_options(const Options& options) {
   if (options.has_prompt == !options.prompts.empty()) {
     throw Error({.code = "arg.usage",
                  .where = "--prompt, --prompts",
@@ -23,11 +51,7 @@ std::vector<std::string> read_prompts(const Options& options) {
                  .found = options.has_prompt ? "both" : "neither"});
   }
   check_utf8("--system", options.generate.system);
-  if (!options.has_prompt) return load_prompts(options.prompts);
-  check_utf8("--prompt", options.prompt);
-  if (options.prompt.empty())
-    throw Error({.code = "arg.prompt", .where = "--prompt", .expected = "some text", .found = "none"});
-  return {options.prompt};
+  check_stop_strings(options.generate.stop);
 }
 
 Json result_json(const std::string& prompt, const Generation& generation) {
@@ -56,18 +80,30 @@ void print_json(Session& session, const std::vector<std::string>& prompts,
 void print_text(Session& session, const std::vector<std::string>& prompts,
                 const std::vector<Generation>& generations) {
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts.size() > 1)
-      session.print((i > 0 ? "\n" : "") + session.heading("> " + one_line(prompts[i])) + "\n");
+    session.print((i > 0 ? "\n" : "") + session.heading("> " + one_line(prompts[i])) + "\n");
     session.print(printable(generations[i].text) + "\n");
   }
 }
 
+void stream_text(Session& session, const CausalLM& model, const std::vector<GenerateRequest>& requests,
+                 GenerateOptions options) {
+  StreamedReply reply(session);
+  reply.attach(options);
+  generate_batch(model, requests, options);
+  reply.end();
+}
+
 int run_generate(Session& session, Options options) {
-  const std::vector<std::string> prompts = read_prompts(options);
+  check_options(options);
+  const std::vector<std::string> prompts = read_prompts(session, options);
   const LockedModel locked = load_locked_model(session, options.model);
-  options.generate.on_progress = session.progress();
   std::vector<GenerateRequest> requests;
   for (const std::string& prompt : prompts) requests.push_back({.messages = {{"user", prompt}}});
+  if (requests.size() == 1 && !session.json()) {
+    stream_text(session, locked.model, requests, options.generate);
+    return 0;
+  }
+  options.generate.on_progress = session.progress();
   const std::vector<Generation> generations = generate_batch(locked.model, requests, options.generate);
   session.json() ? print_json(session, prompts, generations) : print_text(session, prompts, generations);
   return 0;
@@ -79,12 +115,17 @@ void add_generate_command(CLI::App& app, CommonOptions& common, Action& action) 
   CLI::App* command = app.add_subcommand("generate", "Answers prompts, with or without a lock");
   const auto options = std::make_shared<Options>();
   add_locked_model_options(*command, options->model);
-  command->add_option("--prompt", options->prompt, "What the user says")->type_name("TEXT");
-  command->add_option("--prompts", options->prompts, "File of prompts: JSONL, JSON, CSV or text")
+  command->add_option("--prompt", options->prompt, "What the user says; - reads standard input")
+      ->type_name("TEXT");
+  command
+      ->add_option("--prompts", options->prompts,
+                   "File of prompts: JSONL, JSON, CSV or text; - reads standard input")
       ->type_name("FILE");
   add_integer(*command, "--max-new-tokens", options->generate.max_new_tokens, 1, 1 << 20,
               "Longest reply (default 128)");
   add_integer(*command, "--batch", options->generate.batch_size, 1, 65536, "Prompts answered together (16)");
+  add_texts(*command, "--stop", options->generate.stop, "End a reply before this text; may be given again");
+  add_sampling_options(*command, options->generate.sampling);
   command->add_option("--system", options->generate.system, "System prompt")->type_name("TEXT");
   add_integer(*command, "--logprobs", options->generate.logprobs, 0, 20,
               "With --json: the likeliest tokens of each step");
@@ -93,6 +134,7 @@ void add_generate_command(CLI::App& app, CommonOptions& common, Action& action) 
   add_common_options(*command, common);
   command->callback([options, command, &action] {
     options->has_prompt = command->count("--prompt") > 0;
+    check_sampling_options(*command, options->generate.sampling);
     action = [options](Session& session) { return run_generate(session, *options); };
   });
 }

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "cli/text_format.h"
 #include "safetylock/error.h"
 #include "safetylock/strength.h"
 
@@ -28,6 +29,15 @@ std::int64_t parse_integer(const std::string& option, const std::string& text, s
   throw Error({.code = code,
                .where = option,
                .expected = "a whole number from " + std::to_string(lo) + " to " + std::to_string(hi),
+               .found = quoted(text)});
+}
+
+double parse_number(const std::string& option, const std::string& text, double lo, double hi) {
+  double value = 0;
+  if (parse_whole(text, value) && value >= lo && value <= hi) return value;  // false for NaN
+  throw Error({.code = "arg.range",
+               .where = option,
+               .expected = text_format("a number from %g to %g", lo, hi),
                .found = quoted(text)});
 }
 

@@ -10,6 +10,9 @@ namespace safetylock::cli {
 std::int64_t parse_integer(const std::string& option, const std::string& text, std::int64_t lo,
                            std::int64_t hi, const std::string& code = "arg.range");
 
+/// A number in [lo, hi]. Throws Error arg.range naming the option.
+double parse_number(const std::string& option, const std::string& text, double lo, double hi);
+
 /// A strength. Throws Error arg.alpha for anything that Strength refuses, and for text that is no number.
 double parse_alpha(const std::string& text);
 

@@ -38,6 +38,24 @@ CLI::Option* add_integer(CLI::App& command, const std::string& name, std::int64_
   });
 }
 
+CLI::Option* add_number(CLI::App& command, const std::string& name, double& value, double lo, double hi,
+                        const std::string& help) {
+  return add_read_option(command, name, "X", help, [&value, name, lo, hi](const std::string& text) {
+    value = parse_number(name, text, lo, hi);
+  });
+}
+
+CLI::Option* add_texts(CLI::App& command, const std::string& name, std::vector<std::string>& values,
+                       const std::string& help) {
+  // Without extra arguments, or CLI11 would take "[a,b]" for a list and what follows for more values.
+  CLI::callback_t keep = [&values](const CLI::results_t& texts) {
+    values = texts;
+    return true;
+  };
+  CLI::Option* option = command.add_option(name, std::move(keep), help);
+  return option->type_name("TEXT")->take_all()->allow_extra_args(false);
+}
+
 CLI::Option* add_alpha(CLI::App& command, std::optional<double>& value, const std::string& help) {
   return add_read_option(command, "--alpha", "A", help,
                          [&value](const std::string& text) { value = parse_alpha(text); });

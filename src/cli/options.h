@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/session.h"
 
@@ -23,6 +24,14 @@ void add_common_options(CLI::App& command, CommonOptions& common);
 /// An option that holds an integer in [lo, hi]; else Error arg.range.
 CLI::Option* add_integer(CLI::App& command, const std::string& name, std::int64_t& value, std::int64_t lo,
                          std::int64_t hi, const std::string& help);
+
+/// An option that holds a number in [lo, hi]; else Error arg.range.
+CLI::Option* add_number(CLI::App& command, const std::string& name, double& value, double lo, double hi,
+                        const std::string& help);
+
+/// An option that may be given several times, with one text each time.
+CLI::Option* add_texts(CLI::App& command, const std::string& name, std::vector<std::string>& values,
+                       const std::string& help);
 
 /// --alpha: a Strength; else Error arg.alpha.
 CLI::Option* add_alpha(CLI::App& command, std::optional<double>& value, const std::string& help);

@@ -6,6 +6,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/printable.h"
+#include "safetylock/error.h"
 #include "safetylock/log.h"
 
 namespace safetylock::cli {
@@ -56,6 +57,12 @@ CausalLM Session::load_model(const std::string& path, const std::string& adapter
 void Session::print(std::string_view text) {
   bar_.clear();
   std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void Session::flush() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  throw Error(
+      {.code = "io.write", .file = "standard output", .expected = "to be written", .found = "an error"});
 }
 
 void Session::write_line(const std::string& line) {

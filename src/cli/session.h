@@ -40,6 +40,7 @@ class Session {
   CausalLM load_model(const std::string& path, const std::string& adapter = {});
 
   void print(std::string_view text);                 ///< results, on standard output
+  void flush();                                      ///< throws io.write unless they could be written
   void note(std::string_view text);                  ///< a line on standard error, not with --quiet
   void warn(std::string_view text);                  ///< a line on standard error
   std::string heading(std::string_view text) const;  ///< as results are headed

@@ -36,9 +36,11 @@ def clean_environment(**extra):
     return {**env, **extra}
 
 
-def tool(*args, cwd=None, env=None, timeout=300):
+def tool(*args, cwd=None, env=None, timeout=300, stdin=None):
+    """`stdin`: bytes; none: nothing can be read."""
     command = [os.fsencode(BINARY)] + [a if isinstance(a, bytes) else os.fsencode(str(a)) for a in args]
-    return subprocess.run(command, capture_output=True, cwd=cwd, env=env or clean_environment(), timeout=timeout)
+    return subprocess.run(command, capture_output=True, cwd=cwd, env=env or clean_environment(), timeout=timeout,
+                          input=stdin or b"")
 
 
 def write_safetensors(path, tensors):
@@ -119,6 +121,10 @@ class UsageTest(CliTest):
         for args in (["extract"], ["bogus"], ["inspect"], ["inspect", "a", "b"], ["generate", MODEL, "--bogus"],
                      ["generate", MODEL], ["generate", MODEL, "--prompt", "a", "--prompts", "b"],
                      ["generate", MODEL, "--prompt", "a", "--alpha", "2"], ["evaluate", MODEL],
+                     ["generate", MODEL, "--prompt", "a", "--top-p", "0.9"],
+                     ["generate", MODEL, "--prompt", "a", "--temperature", "0", "--top-k", "5"],
+                     ["generate", MODEL, "--prompt", "a", "--min-p", "0.1"],
+                     ["generate", MODEL, "--prompt", "a", "--seed", "1"],
                      ["inspect", MODEL, "--color", "maybe"]):
             self.assert_fails(tool(*args), 2, "arg.usage")
 
@@ -131,6 +137,15 @@ class UsageTest(CliTest):
                  ("arg.range", ["generate", MODEL, "--prompt", "a", "--max-new-tokens", "-1"]),
                  ("arg.range", ["generate", MODEL, "--prompt", "a", "--batch", "0"]),
                  ("arg.range", ["generate", MODEL, "--prompt", "a", "--logprobs", "21"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--temperature", "nan"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--temperature", "-0.5"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--temperature", "1", "--top-k", "-1"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--temperature", "1", "--top-p", "1.5"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--temperature", "1", "--min-p", "x"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--temperature", "1", "--seed", "-1"]),
+                 ("arg.range", ["generate", MODEL, "--prompt", "a", "--repetition-penalty", "0"]),
+                 ("arg.stop", ["generate", MODEL, "--prompt", "a", "--stop", ""]),
+                 ("arg.stop", ["generate", MODEL, "--prompt", "a", "--stop", b"a\xff"]),
                  ("arg.device", ["generate", MODEL, "--prompt", "a", "--device", "abacus"]),
                  ("arg.dtype", ["generate", MODEL, "--prompt", "a", "--dtype", "int3"]),
                  ("arg.protocol", ["extract", MODEL, "--pairs", PAIRS, "-o", self.path("l"), "--protocol", "none"]),

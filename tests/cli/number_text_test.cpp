@@ -31,6 +31,18 @@ TEST(ParseInteger, RefusesEverythingElse) {
   EXPECT_EQ(error->found, "\"0\"");
 }
 
+TEST(ParseNumber, R3_OnlyNumbersInRange) {
+  EXPECT_EQ(parse_number("--top-p", "0.5", 0, 1), 0.5);
+  EXPECT_EQ(parse_number("--top-p", "1", 0, 1), 1);
+  EXPECT_EQ(parse_number("--top-p", "1e-3", 0, 1), 0.001);
+  for (const char* text : {"nan", "inf", "-0.1", "1.01", "", "half", "0,5", "0.5 ", "+0.5"})
+    EXPECT_EQ(code_of([&] { parse_number("--top-p", text, 0, 1); }), "arg.range") << text;
+  const auto error = test::error_of([] { parse_number("--top-p", "2", 0.01, 1); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->where, "--top-p");
+  EXPECT_EQ(error->expected, "a number from 0.01 to 1");
+}
+
 TEST(ParseAlpha, R1_OnlyStrengths) {
   EXPECT_EQ(parse_alpha("6"), 6);
   EXPECT_EQ(parse_alpha("0"), 0);
