@@ -21,6 +21,8 @@ struct Interventions {
   std::map<std::int64_t, at::Tensor> biases;
   /// One per request of the call, or a single one for all of them.
   std::vector<Strength> strengths = {Strength()};
+  /// The largest strength that a request may ask for: the lock's alpha_max.
+  double alpha_max = Strength::kMax;
 
   bool active() const noexcept {
     if (biases.empty()) return false;

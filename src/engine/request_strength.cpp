@@ -1,5 +1,7 @@
 #include "engine/request_strength.h"
 
+#include <sstream>
+
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -12,6 +14,15 @@ Strength request_strength(const std::optional<Strength>& asked, const Interventi
                  .expected = "a lock applied to the model",
                  .found = "none",
                  .hint = "Call apply_lock first"});
+  }
+  if (lock != nullptr && asked->alpha() > lock->alpha_max) {
+    std::ostringstream largest, found;
+    largest << lock->alpha_max;
+    found << asked->alpha();
+    throw Error({.code = "arg.alpha",
+                 .where = "strength",
+                 .expected = "at most the lock's alpha_max " + largest.str(),
+                 .found = found.str()});
   }
   return *asked;
 }

@@ -36,6 +36,7 @@ AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const Appl
   lock.check_fits(model.config());
   auto interventions = std::make_shared<Interventions>();
   interventions->strengths = {strength};
+  interventions->alpha_max = lock.alpha_max();
   for (const std::int64_t layer : lock.layers()) {
     interventions->biases.emplace(layer, output_bias(model.o_proj_weight(layer), heads_of(lock, layer)));
   }

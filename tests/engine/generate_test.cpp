@@ -83,6 +83,20 @@ TEST_F(Generate, RequestsStrengthOverridesTheAppliedOne) {
   EXPECT_EQ(replies[2].token_ids, replies[0].token_ids);
 }
 
+TEST_F(Generate, StrengthBeyondTheLocksLimitIsRefused) {
+  const auto lock =
+      std::make_shared<Interventions>(test::random_interventions(model.config(), {0}, {Strength(8)}));
+  lock->alpha_max = 10;
+  const HookHandle handle = model.set_default_interventions(lock);
+  const auto code = [&](double alpha) {
+    return code_of([&] {
+      generate_batch(model, {{.messages = kChat, .strength = Strength(alpha)}}, {.max_new_tokens = 1});
+    });
+  };
+  EXPECT_EQ(code(10.5), "arg.alpha");
+  EXPECT_EQ(code(10), "no error");
+}
+
 TEST_F(Generate, StrengthWithoutALockIsRefused) {
   EXPECT_EQ(code_of([&] { generate_batch(model, {{.messages = kChat, .strength = Strength(6)}}); }),
             "lock.state");

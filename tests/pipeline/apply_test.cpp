@@ -126,6 +126,7 @@ TEST(Apply, RefusesAlphasOutOfRange) {
   }
   EXPECT_EQ(model.default_interventions(), nullptr);
   EXPECT_EQ(code_of([&] { const AppliedLock a = apply_lock(model, lock, {.alpha = 24.0}); }), "no error");
+  EXPECT_EQ(apply_lock(model, lock).interventions().alpha_max, lock.alpha_max());
 }
 
 TEST(Apply, RefusesTheLockOfAnotherModel) {
