@@ -69,6 +69,8 @@ class SafetyLock {
   std::span<const HeadDirection> heads() const noexcept { return heads_; }
   Strength default_strength() const { return Strength(default_alpha_); }
   double alpha_max() const noexcept { return alpha_max_; }
+  /// `alpha` as a strength of this lock. Throws Error arg.alpha above alpha_max, and where Strength does.
+  Strength strength(double alpha) const;
   /// SHA-256 over tensors and metadata.
   const std::string& content_digest() const noexcept { return content_digest_; }
 

@@ -4,18 +4,13 @@
 #include <iostream>
 #include <string_view>
 
+#include "cli/command_tree.h"
 #include "cli/error_output.h"
-#include "cli/options.h"
+#include "cli/suggest.h"
 #include "safetylock/error.h"
-#include "safetylock/version.h"
 
 namespace safetylock::cli {
 namespace {
-
-constexpr const char* kFooter =
-    "Results go to standard output, everything else to standard error.\n"
-    "Exit codes: 0 ok, 1 runtime failure, 2 usage, 3 bad input file, 4 refused (the lock does not belong to\n"
-    "this model), 5 a check failed, 130 interrupted.";
 
 constexpr int kUsage = 2;
 
@@ -24,10 +19,10 @@ bool asks_for_json(int argc, char** argv) {
   return std::any_of(argv, argv + argc, [](const char* arg) { return std::string_view(arg) == "--json"; });
 }
 
-int usage_error(const CLI::ParseError& error, bool json) {
-  return report_error(Error({.code = "arg.usage",
-                             .found = escape_untrusted(error.what()),
-                             .hint = "See safetylock --help, or --help after a subcommand"}),
+int usage_error(const CLI::App& app, const CLI::ParseError& error, bool json) {
+  std::string hint = suggestion(app);
+  hint += (hint.empty() ? "See " : " See ") + help_command(app);
+  return report_error(Error({.code = "arg.usage", .found = complaint(app, error), .hint = std::move(hint)}),
                       json);
 }
 
@@ -35,33 +30,22 @@ int usage_error(const CLI::ParseError& error, bool json) {
 
 int run(int argc, char** argv) {
   const bool json = asks_for_json(argc, argv);
-  CLI::App app("Restores the safety of fine-tuned language models: SafetyLock, arXiv 2410.10343",
-               "safetylock");
-  app.footer(kFooter);
-  app.set_version_flag("--version", std::string("safetylock ") + SAFETYLOCK_VERSION);
-  app.require_subcommand(0, 1);
-  CommonOptions common;
-  Action action;
-  add_inspect_command(app, common, action);
-  add_extract_command(app, common, action);
-  add_generate_command(app, common, action);
-  add_evaluate_command(app, common, action);
-  add_sweep_command(app, common, action);
+  CommandTree tree;
   try {
-    app.parse(argc, argv);
-    if (!action) {
-      std::cerr << app.help();
+    tree.app().parse(argc, argv);
+    if (!tree.action()) {
+      std::cerr << tree.app().help();
       return kUsage;
     }
-    Session session(common);
-    const int code = action(session);
+    Session session(tree.common());
+    const int code = tree.action()(session);
     // A full disk or a closed pipe behind standard output must not look like success.
     session.flush();
     return code;
   } catch (const CLI::Success& request) {
-    return app.exit(request);
+    return tree.app().exit(request);
   } catch (const CLI::ParseError& error) {
-    return usage_error(error, json);
+    return usage_error(tree.app(), error, json);
   } catch (...) {
     return report_exception(std::current_exception(), json);
   }

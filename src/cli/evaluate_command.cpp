@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 #include "cli/locked_model.h"
@@ -84,16 +85,23 @@ void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action) 
       ->required()
       ->type_name("FILE");
   command->add_option("--benign", options->benign, "Benign prompts, to see over-refusal")->type_name("FILE");
-  add_integer(*command, "--first", options->first, 1, 1 << 30, "Only the first N prompts of each file");
+  add_integer(*command, "--first", options->first, 1, 1 << 30,
+              "Only the first N prompts of each file (default: all)");
   command->add_option("-o,--output", options->output, "Also write the JSON of --json to this file")
       ->type_name("FILE");
   add_integer(*command, "--max-new-tokens", options->evaluate.max_new_tokens, 1, 1 << 20,
-              "Longest reply (default 48)");
-  add_integer(*command, "--batch", options->evaluate.batch_size, 1, 65536, "Prompts answered together (16)");
-  command->add_option("--system", options->evaluate.system, "System prompt")->type_name("TEXT");
+              "Longest reply, in tokens (default 48)");
+  add_integer(*command, "--batch", options->evaluate.batch_size, 1, 65536,
+              "Prompts answered together (default 16)");
+  command->add_option("--system", options->evaluate.system, "System prompt (default: the template's own)")
+      ->type_name("TEXT");
   command->add_flag("--trust-special-tokens", options->evaluate.trust_special_tokens,
                     "Let control tokens in prompts be control tokens");
   add_common_options(*command, common);
+  teach(*command, Group::locks,
+        {"safetylock evaluate models/tuned --harmful data/harmful_heldout.jsonl --benign data/benign.jsonl",
+         "safetylock evaluate models/tuned --lock base.lock.safetensors --harmful data/harmful_heldout.jsonl "
+         "-o locked.json"});
   command->callback([options, &action] {
     action = [options](Session& session) { return run_evaluate(session, *options); };
   });

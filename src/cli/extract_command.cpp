@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
@@ -252,12 +253,21 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
               "Last tokens of each reply to read (default 5)");
   add_integer(*command, "--seed", options->seed, 0, std::numeric_limits<std::int64_t>::max(),
               "Seed of the splits (default 0)");
-  command->add_option("--system", options->collect.system, "System prompt")->type_name("TEXT");
-  command->add_option("--protocol", options->protocol, "grouped: split by question (default); paper: by row")
-      ->type_name("NAME");
-  add_integer(*command, "--max-pairs", options->max_pairs, 1, 1 << 30, "Only the first N pairs");
-  add_alpha(*command, options->alpha, "Default strength stored in the lock (default 6)");
+  command->add_option("--system", options->collect.system, "System prompt (default: the template's own)")
+      ->type_name("TEXT");
+  command
+      ->add_option("--protocol", options->protocol,
+                   "How pairs are split for the probes: by question (default grouped) or by row")
+      ->type_name("grouped|paper");
+  add_integer(*command, "--max-pairs", options->max_pairs, 1, 1 << 30,
+              "Only the first N pairs (default: all)");
+  command->add_flag("--trust-special-tokens", options->collect.trust_special_tokens,
+                    "Let control tokens in pairs be control tokens");
+  add_alpha(*command, options->alpha, "Default strength stored in the lock, in units of sigma (default 6)");
   add_common_options(*command, common);
+  teach(*command, Group::locks,
+        {"safetylock extract models/base --pairs data/pairs.jsonl -o base.lock.safetensors",
+         "safetylock extract base.gguf --pairs pairs.csv -o base.lock.safetensors --heads 48 --json"});
   command->callback([options, &action] {
     action = [options](Session& session) { return run_extract(session, *options); };
   });

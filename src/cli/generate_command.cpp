@@ -1,3 +1,4 @@
+#include "cli/help.h"
 #include "cli/json_output.h"
 #include "cli/locked_model.h"
 #include "cli/printable.h"
@@ -122,16 +123,22 @@ void add_generate_command(CLI::App& app, CommonOptions& common, Action& action) 
                    "File of prompts: JSONL, JSON, CSV or text; - reads standard input")
       ->type_name("FILE");
   add_integer(*command, "--max-new-tokens", options->generate.max_new_tokens, 1, 1 << 20,
-              "Longest reply (default 128)");
-  add_integer(*command, "--batch", options->generate.batch_size, 1, 65536, "Prompts answered together (16)");
+              "Longest reply, in tokens (default 128)");
+  add_integer(*command, "--batch", options->generate.batch_size, 1, 65536,
+              "Prompts answered together (default 16)");
   add_texts(*command, "--stop", options->generate.stop, "End a reply before this text; may be given again");
   add_sampling_options(*command, options->generate.sampling);
-  command->add_option("--system", options->generate.system, "System prompt")->type_name("TEXT");
+  command->add_option("--system", options->generate.system, "System prompt (default: the template's own)")
+      ->type_name("TEXT");
   add_integer(*command, "--logprobs", options->generate.logprobs, 0, 20,
-              "With --json: the likeliest tokens of each step");
+              "With --json: the N likeliest tokens of each step, up to 20 (default 0)");
   command->add_flag("--trust-special-tokens", options->generate.trust_special_tokens,
                     "Let control tokens in prompts be control tokens");
   add_common_options(*command, common);
+  teach(*command, Group::locks,
+        {"safetylock generate models/tuned --lock base.lock.safetensors --prompt \"How do I pick a lock?\"",
+         "safetylock generate base.gguf --adapter tuned-lora --lock base.lock.safetensors --prompts "
+         "data/benign.jsonl --json"});
   command->callback([options, command, &action] {
     options->has_prompt = command->count("--prompt") > 0;
     check_sampling_options(*command, options->generate.sampling);

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "cli/help.h"
 #include "cli/inspect_parts.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
@@ -19,15 +20,6 @@ std::string cell(const Json& value) {
   return text.empty() ? "none" : text;
 }
 
-std::string pairs_text(const std::vector<std::pair<std::string, std::string>>& rows) {
-  size_t width = 0;
-  for (const auto& [name, value] : rows) width = std::max(width, name.size());
-  std::string out;
-  for (const auto& [name, value] : rows)
-    out += "  " + name + std::string(width - name.size(), ' ') + "  " + value + "\n";
-  return out;
-}
-
 std::string bytes_of(const Json& value) {
   return bytes_text(value.get<double>());
 }
@@ -46,46 +38,45 @@ std::string model_text(const Session& session, const Json& model) {
     storage.push_back(
         {cell(row.at("type")), cell(row.at("tensors")), cell(row.at("parameters")), cell(row.at("bytes"))});
   return session.heading("Model, " + cell(model.at("format"))) + "\n" +
-         pairs_text({{"architecture", cell(c.at("architecture"))},
-                     {"layers", cell(c.at("layers"))},
-                     {"heads", cell(c.at("heads")) + ", " + cell(c.at("kv_heads")) + " for keys and values"},
-                     {"head size", cell(c.at("head_dim"))},
-                     {"hidden size", cell(c.at("hidden_size"))},
-                     {"vocabulary", cell(c.at("vocab_size"))},
-                     {"context", cell(c.at("context")) + " tokens"},
-                     {"parameters", cell(model.at("parameters"))},
-                     {"weights", bytes_of(model.at("stored_bytes")) + " stored; in memory " +
-                                     bytes_of(model.at("memory_bytes").at("float32")) + " as float32, " +
-                                     bytes_of(model.at("memory_bytes").at("bfloat16")) + " as bfloat16"},
-                     {"tokenizer", part_text(tokenizer, vocabulary)},
-                     {"chat template", part_text(model.at("chat_template"), "yes")},
-                     {"works with", cell(model.at("supports"))}}) +
+         facts({{"architecture", cell(c.at("architecture"))},
+                {"layers", cell(c.at("layers"))},
+                {"heads", cell(c.at("heads")) + ", " + cell(c.at("kv_heads")) + " for keys and values"},
+                {"head size", cell(c.at("head_dim"))},
+                {"hidden size", cell(c.at("hidden_size"))},
+                {"vocabulary", cell(c.at("vocab_size"))},
+                {"context", cell(c.at("context")) + " tokens"},
+                {"parameters", cell(model.at("parameters"))},
+                {"weights", bytes_of(model.at("stored_bytes")) + " stored; in memory " +
+                                bytes_of(model.at("memory_bytes").at("float32")) + " as float32, " +
+                                bytes_of(model.at("memory_bytes").at("bfloat16")) + " as bfloat16"},
+                {"tokenizer", part_text(tokenizer, vocabulary)},
+                {"chat template", part_text(model.at("chat_template"), "yes")},
+                {"works with", cell(model.at("supports"))}}) +
          table(storage);
 }
 
 std::string adapter_text(const Session& session, const Json& adapter) {
   return session.heading("Adapter, " + cell(adapter.at("format"))) + "\n" +
-         pairs_text(
-             {{"base model", cell(adapter.at("base_model"))},
-              {"modules", cell(adapter.at("modules"))},
-              {"targets", cell(adapter.at("targets"))},
-              {"rank", cell(adapter.at("rank").at("min")) + " to " + cell(adapter.at("rank").at("max"))},
-              {"replaced tensors", cell(adapter.at("replaced_tensors"))},
-              {"parameters", cell(adapter.at("parameters"))},
-              {"works with", cell(adapter.at("supports")) + " (--adapter)"}});
+         facts({{"base model", cell(adapter.at("base_model"))},
+                {"modules", cell(adapter.at("modules"))},
+                {"targets", cell(adapter.at("targets"))},
+                {"rank", cell(adapter.at("rank").at("min")) + " to " + cell(adapter.at("rank").at("max"))},
+                {"replaced tensors", cell(adapter.at("replaced_tensors"))},
+                {"parameters", cell(adapter.at("parameters"))},
+                {"works with", cell(adapter.at("supports")) + " (--adapter)"}});
 }
 
 std::string lock_text(const Session& session, const Json& lock) {
-  std::vector<std::pair<std::string, std::string>> facts = {{"digest", cell(lock.at("content_digest"))},
-                                                            {"alpha", cell(lock.at("alpha"))},
-                                                            {"largest alpha", cell(lock.at("alpha_max"))}};
-  for (const auto& [name, value] : lock.at("identity").items()) facts.emplace_back(name, cell(value));
+  std::vector<Fact> known = {{"digest", cell(lock.at("content_digest"))},
+                             {"alpha", cell(lock.at("alpha"))},
+                             {"largest alpha", cell(lock.at("alpha_max"))}};
+  for (const auto& [name, value] : lock.at("identity").items()) known.emplace_back(name, cell(value));
   std::vector<TableRow> heads = {{"layer.head", "score", "sigma"}};
   for (const Json& head : lock.at("heads"))
     heads.push_back({cell(head.at("layer")) + "." + cell(head.at("head")), cell(head.at("score")),
                      cell(head.at("sigma"))});
   return session.heading("SafetyLock of " + std::to_string(lock.at("heads").size()) + " heads") + "\n" +
-         pairs_text(facts) + table(heads);
+         facts(known) + table(heads);
 }
 
 int run_inspect(Session& session, const std::string& path) {
@@ -117,6 +108,8 @@ void add_inspect_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->required()
       ->type_name("");
   add_common_options(*command, common);
+  teach(*command, Group::begin,
+        {"safetylock inspect models/base", "safetylock inspect base.lock.safetensors --json"});
   command->callback(
       [path, &action] { action = [path](Session& session) { return run_inspect(session, *path); }; });
 }

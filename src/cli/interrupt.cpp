@@ -10,9 +10,10 @@ namespace safetylock::cli {
 namespace {
 
 volatile std::sig_atomic_t g_interrupted = 0;
+volatile std::sig_atomic_t g_second_ends = 1;
 
 extern "C" void on_interrupt(int) {
-  if (g_interrupted != 0) ::_exit(130);
+  if (g_interrupted != 0 && g_second_ends != 0) ::_exit(130);
   g_interrupted = 1;
 }
 
@@ -29,6 +30,14 @@ void catch_interrupts() {
 
 bool interrupted() noexcept {
   return g_interrupted != 0;
+}
+
+void forget_interrupt() noexcept {
+  g_interrupted = 0;
+}
+
+void second_interrupt_ends(bool ends) noexcept {
+  g_second_ends = ends ? 1 : 0;
 }
 
 void check_interrupt() {

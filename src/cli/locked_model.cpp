@@ -10,7 +10,8 @@ void add_locked_model_options(CLI::App& command, LockedModelOptions& options) {
   command.add_option("MODEL", options.model, "GGUF file or Hugging Face folder")->required()->type_name("");
   command.add_option("--lock", options.lock, "Lock made by extract; without one the model runs unlocked")
       ->type_name("FILE");
-  add_alpha(command, options.alpha, "Strength of the lock; default: what the lock says; 0: unlocked");
+  add_alpha(command, options.alpha,
+            "Strength of the lock, in units of sigma (default: what the lock says; 0: unlocked)");
   command.add_option("--adapter", options.adapter, "Folder of a PEFT LoRA adapter to merge into the model")
       ->type_name("DIR");
 }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "cli/help.h"
 #include "cli/number_text.h"
 #include "safetylock/error.h"
 #include "safetylock/strength.h"
@@ -62,16 +63,25 @@ CLI::Option* add_alpha(CLI::App& command, std::optional<double>& value, const st
 }
 
 void add_common_options(CLI::App& command, CommonOptions& common) {
-  command.add_option("--device", common.device, "auto, cpu, cuda or cuda:N")->type_name("NAME");
-  command.add_option("--dtype", common.dtype, "auto, float32, bfloat16 or float16")->type_name("NAME");
-  add_read_option(command, "--threads", "N", "CPU threads", [&common](const std::string& text) {
-    common.threads = parse_integer("--threads", text, 1, kMaxThreads, "arg.threads");
-  });
+  const CLI::OptionDefaults before = *command.option_defaults();
+  command.option_defaults()->group(kCommonOptions);
+  command
+      .add_option("--device", common.device, "Where the model runs (default auto: CUDA when there is one)")
+      ->type_name("auto|cpu|cuda|cuda:N");
+  command
+      .add_option("--dtype", common.dtype,
+                  "Type of the weights (default auto: bfloat16 where the hardware computes it, else float32)")
+      ->type_name("auto|float32|bfloat16|float16");
+  add_read_option(command, "--threads", "N", "CPU threads (default: all)",
+                  [&common](const std::string& text) {
+                    common.threads = parse_integer("--threads", text, 1, kMaxThreads, "arg.threads");
+                  });
   command.add_flag("--json", common.json, "One JSON object on standard output");
   command.add_flag("--quiet", common.quiet, "No progress and no notes");
   command.add_flag("-v,--verbose", common.verbosity, "Say more; twice for everything");
-  add_read_option(command, "--color", "WHEN", "auto, on or off",
+  add_read_option(command, "--color", "auto|on|off", "Colours (default auto: on terminals)",
                   [&common](const std::string& text) { common.colour = colour_mode(text); });
+  *command.option_defaults() = before;
 }
 
 void check_utf8(const std::string& option, const std::string& text) {

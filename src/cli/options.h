@@ -45,5 +45,9 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_generate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_render_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_tokenize_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_doctor_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_completion_command(CLI::App& app, CommonOptions& common, Action& action);
 
 }  // namespace safetylock::cli

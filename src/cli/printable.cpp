@@ -38,4 +38,23 @@ std::string one_line(std::string_view text) {
   return clean(text, false);
 }
 
+std::string quoted_piece(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    const size_t length = utf8::decode(text).length;
+    const std::string_view piece = text.substr(0, length);
+    if (piece == "\n") {
+      out += "\\n";
+    } else if (piece == "\t") {
+      out += "\\t";
+    } else if (stays_as_is(piece.front())) {
+      out += '\\' + std::string(piece);
+    } else {
+      out += escape_untrusted(piece);
+    }
+    text.remove_prefix(length);
+  }
+  return out + "\"";
+}
+
 }  // namespace safetylock::cli

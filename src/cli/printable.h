@@ -11,5 +11,7 @@ namespace safetylock::cli {
 std::string printable(std::string_view text);
 /// As printable, and newlines and tabs as spaces: for one-line places.
 std::string one_line(std::string_view text);
+/// In quotes, on one line, with nothing hidden: newline as \n, tab as \t, quote and backslash escaped.
+std::string quoted_piece(std::string_view text);
 
 }  // namespace safetylock::cli

@@ -32,6 +32,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   bool json() const noexcept { return options_.json; }
+  const std::string& device() const noexcept { return options_.device; }
+  const std::string& dtype() const noexcept { return options_.dtype; }
   const Terminal& terminal() const noexcept { return terminal_; }
 
   /// Shows progress; returns false after Ctrl-C, which stops the step. Must not outlive the session.

@@ -27,6 +27,15 @@ std::string table(const std::vector<TableRow>& rows) {
   return out;
 }
 
+std::string facts(const std::vector<Fact>& rows) {
+  size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, name.size());
+  std::string out;
+  for (const auto& [name, value] : rows)
+    out += "  " + name + std::string(width - name.size(), ' ') + "  " + value + "\n";
+  return out;
+}
+
 std::string fixed(double value, int decimals) {
   return text_format("%.*f", decimals, value);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "safetylock/evaluate.h"
@@ -12,6 +13,10 @@ using TableRow = std::vector<std::string>;
 /// Each row indented by two spaces, columns two spaces apart. Cells hold ASCII; rows may be of unequal
 /// length.
 std::string table(const std::vector<TableRow>& rows);
+
+using Fact = std::pair<std::string, std::string>;
+/// "  name   value" lines, values aligned to the left.
+std::string facts(const std::vector<Fact>& rows);
 
 std::string fixed(double value, int decimals);
 std::string with_sign(double value);                           ///< "+1.23"

@@ -39,6 +39,12 @@ const char* code(Style style) noexcept {
       return "\x1b[1;33m";
     case Style::dim:
       return "\x1b[2m";
+    case Style::magenta:
+      return "\x1b[1;35m";
+    case Style::cyan:
+      return "\x1b[36m";
+    case Style::underline:
+      return "\x1b[4m";
   }
   return "";
 }

@@ -9,7 +9,7 @@ namespace safetylock::cli {
 
 enum class ColourMode { automatic, on, off };
 enum class Stream { out, err };
-enum class Style { bold, red, green, yellow, dim };
+enum class Style { bold, red, green, yellow, dim, magenta, cyan, underline };
 
 /// Decides once, from the mode, NO_COLOR, FORCE_COLOR, TERM and isatty, whether each stream gets colours.
 class Terminal {
@@ -21,10 +21,9 @@ class Terminal {
   static size_t width(Stream stream) noexcept;
   /// `text` in `style` where the stream shows colours, else unchanged.
   std::string styled(Stream stream, Style style, std::string_view text) const;
-
- private:
   bool colours(Stream stream) const noexcept { return stream == Stream::out ? out_colours_ : err_colours_; }
 
+ private:
   bool out_colours_, err_colours_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "safetylock/error.h"
+#include "text/chat_sequence.h"
 
 namespace safetylock {
 namespace {
@@ -12,9 +13,7 @@ std::vector<ChatMessage> messages_of(const GenerateRequest& request, const std::
   if (request.messages.empty() || request.messages.back().content.empty()) {
     throw Error({.code = "arg.prompt", .where = where, .expected = "some text", .found = "an empty prompt"});
   }
-  std::vector<ChatMessage> messages = request.messages;
-  if (!system.empty() && messages.front().role != "system")
-    messages.insert(messages.begin(), {"system", system});
+  std::vector<ChatMessage> messages = with_system(request.messages, system);
   for (const ChatMessage& message : messages) {
     if (const auto offset = utf8::find_invalid(message.content)) {
       throw Error({.code = "arg.prompt",
@@ -31,9 +30,10 @@ std::vector<ChatMessage> messages_of(const GenerateRequest& request, const std::
 
 std::vector<TokenId> encode_chat_prompt(const CausalLM& model, const GenerateRequest& request,
                                         const GenerateOptions& options, size_t index) {
-  const RenderedPrompt prompt = model.chat_template().render(messages_of(request, options.system, index),
-                                                             {.add_generation_prompt = true});
-  std::vector<TokenId> ids = model.tokenizer().encode(prompt, options.trust_special_tokens).ids;
+  std::vector<TokenId> ids =
+      encode_chat(model.tokenizer(), model.chat_template(), messages_of(request, options.system, index),
+                  {.add_generation_prompt = true}, options.trust_special_tokens)
+          .tokens.ids;
   const auto tokens = static_cast<std::int64_t>(ids.size());
   const std::int64_t context = model.config().max_position_embeddings;
   if (tokens < 1 || tokens + options.max_new_tokens > context) {

@@ -1,8 +1,8 @@
 // Whether an adapter belongs to a base model.
 #include <algorithm>
 #include <map>
-#include <numeric>
 
+#include "base/edit_distance.h"
 #include "formats/checkpoint_tensors.h"
 #include "formats/lora.h"
 #include "formats/lora_config.h"
@@ -12,22 +12,6 @@ namespace safetylock {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
-
-// Levenshtein distance.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 class Fit {
  public:

@@ -129,6 +129,13 @@ SafetyLock::SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, 
   content_digest_ = safetylock::content_digest(lock_content(identity_, heads_, default_alpha_, alpha_max_));
 }
 
+Strength SafetyLock::strength(double alpha) const {
+  const Strength strength(alpha);
+  if (strength.alpha() <= alpha_max_) return strength;
+  throw Error(
+      {"arg.alpha", "", "alpha", "at most the lock's alpha_max " + number(alpha_max_), number(alpha), ""});
+}
+
 std::vector<std::int64_t> SafetyLock::layers() const {
   std::set<std::int64_t> layers;
   for (const HeadDirection& head : heads_) layers.insert(head.id.layer);

@@ -1,24 +1,11 @@
 #include "safetylock/apply.h"
 
 #include <chrono>
-#include <sstream>
 
 #include "pipeline/output_bias.h"
-#include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
-
-Strength chosen_strength(const SafetyLock& lock, const ApplyOptions& options) {
-  if (!options.alpha) return lock.default_strength();
-  const Strength strength(*options.alpha);
-  if (strength.alpha() <= lock.alpha_max()) return strength;
-  std::ostringstream expected, found;
-  expected << "at most the lock's alpha_max " << lock.alpha_max();
-  found << strength.alpha();
-  throw Error(
-      {.code = "arg.alpha", .where = "apply_lock: alpha", .expected = expected.str(), .found = found.str()});
-}
 
 std::vector<HeadDirection> heads_of(const SafetyLock& lock, std::int64_t layer) {
   std::vector<HeadDirection> heads;
@@ -32,7 +19,7 @@ std::vector<HeadDirection> heads_of(const SafetyLock& lock, std::int64_t layer) 
 
 AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
-  const Strength strength = chosen_strength(lock, options);
+  const Strength strength = options.alpha ? lock.strength(*options.alpha) : lock.default_strength();
   lock.check_fits(model.config());
   auto interventions = std::make_shared<Interventions>();
   interventions->strengths = {strength};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "safetylock/error.h"
+#include "text/chat_sequence.h"
 
 namespace safetylock {
 namespace {
@@ -55,27 +56,13 @@ class TreeBuilder {
 
 ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool safe, size_t index,
                            const CollectOptions& options) {
-  const std::string& reply = safe ? pair.safe : pair.unsafe;
   const std::string where = "pair " + std::to_string(index) + ", " + (safe ? "safe" : "unsafe") + " reply";
-  std::vector<ChatMessage> messages;
-  if (!options.system.empty()) messages.push_back({"system", options.system});
-  messages.push_back({"user", pair.prompt});
-  messages.push_back({"assistant", reply});
-  const RenderedPrompt chat = model.chat_template().render(messages);
-  Encoding encoding = model.tokenizer().encode(chat, options.trust_special_tokens);
-
-  const RenderedPrompt::Span span = chat.span_of(static_cast<int>(messages.size()) - 1);
-  ReplySequence sequence;
-  for (size_t t = 0; t < encoding.ids.size(); ++t) {
-    const size_t begin = encoding.offsets[t].begin;
-    if (begin >= span.begin && begin < span.end) sequence.kept.push_back(static_cast<std::int64_t>(t));
-  }
-  if (sequence.kept.empty()) {
-    throw Error(
-        {.code = "data.too_short", .where = where, .expected = "at least one token", .found = "none"});
-  }
-  encoding.ids.resize(static_cast<size_t>(sequence.kept.back()) + 1);
-  const auto tokens = static_cast<std::int64_t>(encoding.ids.size());
+  PairReply reply = encode_pair_reply(model.tokenizer(), model.chat_template(), pair, safe,
+                                      {.tokens_per_reply = options.tokens_per_reply,
+                                       .system = options.system,
+                                       .trust_special_tokens = options.trust_special_tokens},
+                                      where);
+  const auto tokens = static_cast<std::int64_t>(reply.chat.tokens.ids.size());
   if (tokens > model.config().max_position_embeddings) {
     throw Error({.code = "data.too_long",
                  .where = where,
@@ -83,11 +70,7 @@ ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool s
                              " tokens with its prompt",
                  .found = std::to_string(tokens)});
   }
-  const auto kept = static_cast<std::int64_t>(sequence.kept.size());
-  sequence.kept.erase(sequence.kept.begin(),
-                      sequence.kept.begin() + std::max<std::int64_t>(0, kept - options.tokens_per_reply));
-  sequence.ids = std::move(encoding.ids);
-  return sequence;
+  return {.ids = std::move(reply.chat.tokens.ids), .kept = std::move(reply.kept)};
 }
 
 PrefixTree build_prefix_tree(const std::vector<ReplySequence>& sequences) {

@@ -89,6 +89,14 @@ TEST(SafetyLock, RefusesAlphaRangesThatAreInvertedOrReachZero) {
   }
 }
 
+TEST(SafetyLock, StrengthsUpToItsLargest) {
+  const SafetyLock lock(sample_identity(), sample_heads(), 6, 12);
+  EXPECT_EQ(lock.strength(12).alpha(), 12);
+  EXPECT_TRUE(lock.strength(0).is_zero());
+  for (const double alpha : {12.5, -1.0, std::nan("")})
+    EXPECT_EQ(code_of([&] { lock.strength(alpha); }), "arg.alpha") << alpha;
+}
+
 TEST(SafetyLock, RefusesIdentitiesThatCannotBe) {
   EXPECT_EQ(code_with([](auto& id, auto&) { id.architecture = ""; }), "lock.metadata");
   EXPECT_EQ(code_with([](auto& id, auto&) { id.base_model = "\xFF"; }), "lock.metadata");

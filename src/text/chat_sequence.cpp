@@ -1,0 +1,53 @@
+#include "text/chat_sequence.h"
+
+#include <algorithm>
+
+#include "safetylock/error.h"
+
+namespace safetylock {
+
+std::vector<ChatMessage> with_system(std::vector<ChatMessage> messages, const std::string& system) {
+  if (!system.empty() && (messages.empty() || messages.front().role != "system"))
+    messages.insert(messages.begin(), {"system", system});
+  return messages;
+}
+
+ChatSequence encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                         const std::vector<ChatMessage>& messages, const ChatTemplateOptions& options,
+                         bool trust_special_tokens) {
+  ChatSequence chat{.prompt = chat_template.render(messages, options), .tokens = {}};
+  chat.tokens = tokenizer.encode(chat.prompt, trust_special_tokens);
+  return chat;
+}
+
+std::vector<std::int64_t> last_tokens_of(const ChatSequence& chat, int message, std::int64_t limit) {
+  const RenderedPrompt::Span span = chat.prompt.span_of(message);
+  std::vector<std::int64_t> positions;
+  for (size_t t = 0; t < chat.tokens.ids.size(); ++t) {
+    const size_t begin = chat.tokens.offsets[t].begin;
+    if (begin >= span.begin && begin < span.end) positions.push_back(static_cast<std::int64_t>(t));
+  }
+  const auto surplus = static_cast<std::int64_t>(positions.size()) - limit;
+  positions.erase(positions.begin(), positions.begin() + std::max<std::int64_t>(0, surplus));
+  return positions;
+}
+
+PairReply encode_pair_reply(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                            const PromptPair& pair, bool safe, const PairReplyOptions& options,
+                            const std::string& where) {
+  const std::vector<ChatMessage> messages =
+      with_system({{"user", pair.prompt}, {"assistant", safe ? pair.safe : pair.unsafe}}, options.system);
+  PairReply reply{.chat = encode_chat(tokenizer, chat_template, messages, {}, options.trust_special_tokens),
+                  .kept = {}};
+  reply.kept = last_tokens_of(reply.chat, static_cast<int>(messages.size()) - 1, options.tokens_per_reply);
+  if (reply.kept.empty()) {
+    throw Error(
+        {.code = "data.too_short", .where = where, .expected = "at least one token", .found = "none"});
+  }
+  const size_t end = static_cast<size_t>(reply.kept.back()) + 1;
+  reply.chat.tokens.ids.resize(end);
+  reply.chat.tokens.offsets.resize(end);
+  return reply;
+}
+
+}  // namespace safetylock

@@ -1,0 +1,49 @@
+// A chat as the tokens that a model reads, and which of them belong to a reply. Generation, extraction and
+// the tool's `render` all come through here, so that what is shown is what is read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "safetylock/chat_template.h"
+#include "safetylock/prompt_data.h"
+#include "safetylock/tokenizer.h"
+
+namespace safetylock {
+
+struct ChatSequence {
+  RenderedPrompt prompt;
+  Encoding tokens;  ///< offsets are into prompt.text
+};
+
+/// `messages` with `system` in front, unless it is empty or the chat begins with a system message of its own.
+std::vector<ChatMessage> with_system(std::vector<ChatMessage> messages, const std::string& system);
+
+/// Throws template.*, arg.prompt (invalid UTF-8).
+ChatSequence encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                         const std::vector<ChatMessage>& messages, const ChatTemplateOptions& options,
+                         bool trust_special_tokens);
+
+/// Positions of the last `limit` tokens that begin inside `message`, ascending; empty when none does. Throws
+/// template.span when the template left the message out.
+std::vector<std::int64_t> last_tokens_of(const ChatSequence& chat, int message, std::int64_t limit);
+
+struct PairReplyOptions {
+  std::int64_t tokens_per_reply = 5;  ///< r
+  std::string system = {};            ///< empty: the template's own default
+  bool trust_special_tokens = false;
+};
+
+/// One half of a pair as extraction reads it: the chat up to the last token of its reply.
+struct PairReply {
+  ChatSequence chat;
+  std::vector<std::int64_t> kept;  ///< positions of the last r tokens that begin inside the reply, ascending
+};
+
+/// `where` names the pair in errors. Throws data.too_short when no token begins inside the reply.
+PairReply encode_pair_reply(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                            const PromptPair& pair, bool safe, const PairReplyOptions& options,
+                            const std::string& where);
+
+}  // namespace safetylock

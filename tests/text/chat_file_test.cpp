@@ -1,0 +1,60 @@
+#include "text/chat_file.h"
+
+#include <gtest/gtest.h>
+
+#include "support/errors.h"
+
+namespace safetylock {
+namespace {
+
+std::string code(const std::string& json) {
+  return test::code_of([&] { parse_chat(json, "chat.json"); });
+}
+
+TEST(ChatFile, ListsAndObjectsAreReadAlike) {
+  const std::string list = R"([{"role": "system", "content": "s"}, {"role": "user", "content": "a\nb"}])";
+  for (const std::string& json : {list, "{\"messages\": " + list + "}"}) {
+    const Chat chat = parse_chat(json, "chat.json");
+    ASSERT_EQ(chat.messages.size(), 2U);
+    EXPECT_EQ(chat.messages[0].role, "system");
+    EXPECT_EQ(chat.messages[1].content, "a\nb");
+    EXPECT_EQ(chat.messages[1].extra_json, "");
+    EXPECT_EQ(chat.tools_json, "");
+  }
+}
+
+TEST(ChatFile, FurtherKeysAreKeptForTheTemplate) {
+  const Chat chat = parse_chat(R"({"tools": [{"name": "f"}], "messages": [
+      {"role": "assistant", "content": null, "tool_calls": [1]}, {"role": "assistant", "tool_calls": []},
+      {"role": "user", "content": [{"type": "text"}]}, {"role": "tool", "content": "x", "name": "f"}]})",
+                               "chat.json");
+  EXPECT_EQ(chat.tools_json, R"([{"name":"f"}])");
+  EXPECT_EQ(chat.messages[0].extra_json, R"({"content":null,"tool_calls":[1]})");
+  EXPECT_EQ(chat.messages[1].extra_json, R"({"tool_calls":[]})");
+  EXPECT_EQ(chat.messages[2].extra_json, R"({"content":[{"type":"text"}]})");
+  EXPECT_EQ(chat.messages[3].extra_json, R"({"name":"f"})");
+  EXPECT_EQ(chat.messages[3].content, "x");
+}
+
+TEST(ChatFile, WhatIsNoChatIsRefusedWithItsPlace) {
+  EXPECT_EQ(code("{oops"), "json.syntax");
+  EXPECT_EQ(code("[]"), "data.empty");
+  EXPECT_EQ(code(R"({"messages": []})"), "data.empty");
+  for (const char* json : {"3", "{}", "[3]", R"([{"content": "a"}])", R"([{"role": 1, "content": "a"}])",
+                           R"([{"role": "user"}])", R"([{"role": "user", "content": 3}])",
+                           R"({"messages": 3})", R"({"messages": [], "temperature": 1})",
+                           R"({"messages": [{"role": "user", "content": "a"}], "tools": {}})"})
+    EXPECT_EQ(code(json), "data.field") << json;
+  const auto error =
+      test::error_of([] { parse_chat(R"({"messages": [{"role": "user", "content": 3}]})", "c.json"); });
+  EXPECT_EQ(error->where, "/messages/0/content");
+  EXPECT_EQ(error->file, "c.json");
+}
+
+TEST(ChatFile, ToolsAreAList) {
+  EXPECT_EQ(parse_tools(" [ {} ] ", "tools.json"), "[{}]");
+  EXPECT_EQ(test::code_of([] { parse_tools("{}", "tools.json"); }), "data.field");
+}
+
+}  // namespace
+}  // namespace safetylock
