@@ -37,13 +37,19 @@ struct EncodeOptions {
 
 class Tokenizer {
  public:
-  /// Reads the tokenizer of a model: a GGUF file's metadata, or `tokenizer.json` in a Hugging Face folder.
+  /// Reads the tokenizer of a model: a GGUF file's metadata, or in a Hugging Face folder `tokenizer.json`,
+  /// and where there is none `tokenizer.model` (sentencepiece BPE) under the rules of the class that
+  /// `tokenizer_config.json` names, LlamaTokenizer or GemmaTokenizer.
   static Tokenizer from_pretrained(const std::string& path);
   /// Reads `tokenizer.json` (Hugging Face tokenizers) of byte-level BPE with the GPT-2, SmolLM, Llama-3 or
   /// Qwen2 pre-tokenizer. Throws Error bpe.* naming JSON path and rule for anything else.
   static Tokenizer from_tokenizer_json(const std::string& path);
   /// As above, from bytes; `file` labels errors.
   static Tokenizer from_tokenizer_json_text(std::string_view json, const std::string& file);
+
+  /// Reads a sentencepiece model (BPE or unigram) by itself, with sentencepiece's own rules: with
+  /// parse_special_tokens off, encode is spm_encode. Throws Error spm.*.
+  static Tokenizer from_sentencepiece(const std::string& path);
 
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;

@@ -86,14 +86,14 @@ const AddedToken* AddedTokens::find(std::string_view content) const noexcept {
 }
 
 // Follows tokenizers' AddedVocabulary::find_matches, oddities included: a match that is passed over (inside a
-// word, or special when special tokens are not wanted) still hides shorter ones within it.
+// word, or a control token when those are not wanted) still hides shorter ones within it.
 std::vector<AddedTokens::Piece> AddedTokens::cut(std::string_view text, bool normalized,
                                                  const Rules& rules) const {
   const Set& set = normalized ? normalized_ : raw_;
   StringMatcher::Accept accept;
   if (rules.may_be_special) {
     accept = [&](const StringMatcher::Match& m) {
-      return !tokens_[set.tokens[m.index]].special || rules.may_be_special(m.begin, m.end);
+      return !tokens_[set.tokens[m.index]].control || rules.may_be_special(m.begin, m.end);
     };
   }
   std::vector<Piece> pieces;
@@ -102,7 +102,7 @@ std::vector<AddedTokens::Piece> AddedTokens::cut(std::string_view text, bool nor
   while (const auto match = set.matcher.find(text, from, accept)) {
     from = match->end;
     const AddedToken& token = tokens_[set.tokens[match->index]];
-    if (token.special && !rules.parse_special) continue;
+    if (token.control && !rules.parse_special) continue;
     size_t begin = match->begin;
     size_t end = match->end;
     if (token.single_word &&

@@ -23,7 +23,8 @@ struct AddedToken {
   bool lstrip = false;       ///< takes White_Space to its left with it
   bool rstrip = false;       ///< and to its right
   bool normalized = false;   ///< matched in normalised text, and normalised itself
-  bool special = false;      ///< a control token: left out by decode on demand
+  bool special = false;      ///< left out by decode on demand
+  bool control = false;      ///< a control token: in a chat, only the template may write it
 };
 
 /// Finds any of a set of strings.
@@ -64,7 +65,7 @@ class AddedTokens {
   };
   /// What may become a token.
   struct Rules {
-    bool parse_special = true;  ///< as Hugging Face's encode_special_tokens=false
+    bool parse_special = true;  ///< match control tokens: Hugging Face's encode_special_tokens=false
     /// Whether a control token may be read from these bytes of the text that `cut` is given; null: from any.
     std::function<bool(size_t begin, size_t end)> may_be_special;
   };

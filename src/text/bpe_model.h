@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/subword_model.h"
 #include "text/vocabulary.h"
 
 namespace safetylock {
@@ -19,11 +20,7 @@ enum class MergeError { none, unknown_result, duplicate };
 /// Immutable once filled; encode from any thread, each with its own Scratch.
 class BpeModel {
  public:
-  struct Token {
-    TokenId id;
-    size_t begin;  ///< byte offsets into the word
-    size_t end;
-  };
+  using Token = SubwordToken;  ///< offsets are bytes of the word
 
   /// Memory for one encode after another, and the work done in it.
   class Scratch {

@@ -95,23 +95,60 @@ bool is_inert(std::string_view text) {
 }  // namespace
 
 std::string_view name_of(NormalizerKind kind) noexcept {
-  return kind == NormalizerKind::nfc ? "nfc" : "none";
+  switch (kind) {
+    case NormalizerKind::nfc:
+      return "nfc";
+    case NormalizerKind::metaspace:
+      return "metaspace";
+    case NormalizerKind::none:
+      break;
+  }
+  return "none";
 }
 
 NormalizedText::NormalizedText(NormalizerKind kind, std::string_view original, size_t base)
     : original_(original), base_(base) {
-  if (kind == NormalizerKind::none || is_inert(original)) return;
+  if (kind == NormalizerKind::nfc && !is_inert(original)) apply_nfc();
+  if (kind == NormalizerKind::metaspace) apply_metaspace(false);
+}
+
+NormalizedText NormalizedText::with_metaspace(std::string_view original, size_t base, bool prefix) {
+  NormalizedText text(NormalizerKind::none, original, base);
+  text.apply_metaspace(prefix);
+  return text;
+}
+
+void NormalizedText::apply_metaspace(bool prefix) {
+  const bool has_prefix =
+      original_.empty() || original_.starts_with(' ') || original_.starts_with(kMetaspace);
+  if ((!prefix || has_prefix) && original_.find(' ') == std::string_view::npos) return;
+  changed_ = true;
+  normalized_.reserve(original_.size() + original_.size() / 2);
+  alignment_.reserve(original_.size() + original_.size() / 2);
+  if (prefix && !has_prefix) {
+    normalized_ = kMetaspace;
+    alignment_.resize(normalized_.size(), {0, unicode::character_end(original_, 0)});
+  }
+  for (size_t at = 0; at < original_.size();) {
+    const size_t end = unicode::character_end(original_, at);
+    normalized_ += original_[at] == ' ' ? kMetaspace : original_.substr(at, end - at);
+    alignment_.resize(normalized_.size(), {at, end});
+    at = end;
+  }
+}
+
+void NormalizedText::apply_nfc() {
   changed_ = true;
   size_t at = 0;  // next original character
-  for (const Change& c : recompose(decompose(original))) {
+  for (const Change& c : recompose(decompose(original_))) {
     // As in Hugging Face, a character that replaces several has the place of the first of them, and an
     // additional one that of the original character before `at`.
     ByteRange place{0, 0};
     if (c.change <= 0) {
-      place = {at, unicode::character_end(original, at)};
-      for (int n = 0; n <= -c.change; ++n) at = unicode::character_end(original, at);
+      place = {at, unicode::character_end(original_, at)};
+      for (int n = 0; n <= -c.change; ++n) at = unicode::character_end(original_, at);
     } else if (at > 0) {
-      place = {unicode::character_begin(original, at - 1), at};
+      place = {unicode::character_begin(original_, at - 1), at};
     }
     utf8::append(normalized_, c.c);
     alignment_.resize(normalized_.size(), place);
@@ -119,6 +156,11 @@ NormalizedText::NormalizedText(NormalizerKind kind, std::string_view original, s
 }
 
 ByteRange NormalizedText::original_range(size_t begin, size_t end) const noexcept {
+  if (begin == end) {
+    const bool at_end = begin == text().size();
+    const size_t at = at_end ? base_ + original_.size() : original_range(begin, begin + 1).begin;
+    return {at, at};
+  }
   if (changed_) return {base_ + alignment_[begin].begin, base_ + alignment_[end - 1].end};
   return {base_ + unicode::character_begin(original_, begin),
           base_ + unicode::character_end(original_, end - 1)};

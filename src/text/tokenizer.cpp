@@ -6,12 +6,12 @@
 #include "base/utf8.h"
 #include "formats/gguf.h"
 #include "safetylock/error.h"
-#include "text/byte_alphabet.h"
 #include "text/template_spans.h"
 #include "text/tokenizer_digest.h"
 #include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_parts.h"
+#include "text/tokenizer_sentencepiece.h"
 #include "text/unicode.h"
 
 namespace safetylock {
@@ -39,21 +39,20 @@ struct Tokenizer::Impl {
   explicit Impl(TokenizerParts parts)
       : model(std::move(parts.model)),
         added(std::move(parts.added_tokens), parts.normalizer),
-        pre_tokenizer(parts.pre_tokenizer),
         normalizer(parts.normalizer),
         post_processing(std::move(parts.post_processing)),
-        digest(tokenizer_digest(model, added.all(), pre_tokenizer, normalizer)) {
-    size = static_cast<std::int64_t>(model.vocabulary().size());
+        digest(tokenizer_digest(*model, normalizer, added.all())) {
+    size = static_cast<std::int64_t>(model->size());
     if (!added.all().empty()) size = std::max(size, added.all().back().id + 1);
   }
 
   Encoding encode(std::string_view text, const EncodeOptions& options,
                   const MayBeSpecial& may_be_special) const;
   void trim(std::string_view text, TokenId id, bool first, Encoding::Offsets& offsets) const;
+  std::vector<SubwordModel::Piece> pieces(const std::vector<TokenId>& ids, bool skip_special_tokens) const;
 
-  BpeModel model;
+  std::unique_ptr<SubwordModel> model;
   AddedTokens added;
-  PreTokenizerKind pre_tokenizer;
   NormalizerKind normalizer;
   PostProcessing post_processing;
   std::string digest;
@@ -63,14 +62,14 @@ struct Tokenizer::Impl {
 namespace {
 
 // One run of the pipeline: added tokens in the raw text; between them normalisation, added tokens in the
-// normalised text, and between those words and BPE.
+// normalised text, and between those the model.
 class EncodeRun {
  public:
   EncodeRun(const Tokenizer::Impl& tokenizer, bool parse_special, const MayBeSpecial& may_be_special)
       : t_(tokenizer),
         parse_special_(parse_special),
         may_be_special_(may_be_special),
-        words_(tokenizer.pre_tokenizer) {}
+        encoder_(tokenizer.model->encoder(parse_special)) {}
 
   Encoding run(std::string_view text) {
     for (const auto& piece : t_.added.cut(text, false, {parse_special_, may_be_special_})) {
@@ -101,28 +100,24 @@ class EncodeRun {
       if (piece.token != nullptr) {
         put(piece.token->id, text.original_range(piece.begin, piece.end));
       } else {
-        encode_words(text, piece.begin, piece.end);
+        encode_piece(text, piece.begin, piece.end);
       }
     }
   }
 
-  void encode_words(const NormalizedText& text, size_t from, size_t to) {
-    const std::string_view piece = text.text().substr(from, to - from);
-    words_.for_each_word(piece, [&](size_t begin, size_t end) {
-      tokens_.clear();
-      t_.model.encode(piece.substr(begin, end - begin), scratch_, tokens_);
-      const size_t base = from + begin;
-      for (const auto& token : tokens_)
-        put(token.id, text.original_range(base + token.begin, base + token.end));
-    });
+  void encode_piece(const NormalizedText& text, size_t from, size_t to) {
+    tokens_.clear();
+    const bool at_start = text.original_range(from, to).begin == 0;
+    encoder_->encode(text.text().substr(from, to - from), at_start, tokens_);
+    for (const auto& token : tokens_)
+      put(token.id, text.original_range(from + token.begin, from + token.end));
   }
 
   const Tokenizer::Impl& t_;
   bool parse_special_;
   const MayBeSpecial& may_be_special_;
-  PreTokenizer words_;
-  BpeModel::Scratch scratch_;
-  std::vector<BpeModel::Token> tokens_;
+  std::unique_ptr<SubwordModel::Encoder> encoder_;
+  std::vector<SubwordToken> tokens_;
   Encoding out_;
 };
 
@@ -139,9 +134,8 @@ size_t count_spaces(Iterator begin, Iterator end) {
 void Tokenizer::Impl::trim(std::string_view text, TokenId id, bool first, Encoding::Offsets& offsets) const {
   std::u32string token;
   const AddedToken* added_token = added.find(id);
-  const std::string_view bytes = added_token != nullptr
-                                     ? text.substr(offsets.begin, offsets.end - offsets.begin)
-                                     : model.vocabulary().bytes(id);
+  const std::string_view bytes =
+      added_token != nullptr ? text.substr(offsets.begin, offsets.end - offsets.begin) : model->bytes(id);
   // A token of the model may end inside a character, but its spaces are single bytes.
   for (size_t i = 0; i < bytes.size();) {
     const utf8::Decoded d = utf8::decode(bytes.substr(i));
@@ -177,12 +171,21 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
 }
 
 Tokenizer Tokenizer::from_pretrained(const std::string& path) {
-  if (is_directory(path)) return from_tokenizer_json(join_path(path, "tokenizer.json"));
+  if (is_directory(path)) {
+    const std::string json = join_path(path, "tokenizer.json");
+    const bool only_model = !is_regular_file(json) && is_regular_file(join_path(path, "tokenizer.model"));
+    if (only_model) return Tokenizer(std::make_unique<Impl>(read_sentencepiece_folder(path)));
+    return from_tokenizer_json(json);
+  }
   return Tokenizer(std::make_unique<Impl>(read_gguf_tokenizer(GgufFile(path))));
 }
 
 Tokenizer Tokenizer::from_tokenizer_json(const std::string& path) {
   return from_tokenizer_json_text(read_file(path, kMaxTokenizerJsonBytes), path);
+}
+
+Tokenizer Tokenizer::from_sentencepiece(const std::string& path) {
+  return Tokenizer(std::make_unique<Impl>(read_bare_sentencepiece(path)));
 }
 
 Tokenizer Tokenizer::from_tokenizer_json_text(std::string_view json, const std::string& file) {
@@ -204,27 +207,32 @@ Encoding Tokenizer::encode(const RenderedPrompt& prompt, bool trust_special_toke
   return impl_->encode(prompt.text, {}, [&](size_t begin, size_t end) { return spans.cover(begin, end); });
 }
 
-std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool skip_special_tokens) const {
-  return utf8::to_valid(decode_bytes(ids, skip_special_tokens));
-}
-
-std::string Tokenizer::decode_bytes(const std::vector<TokenId>& ids, bool skip_special_tokens) const {
-  std::string out;
+std::vector<SubwordModel::Piece> Tokenizer::Impl::pieces(const std::vector<TokenId>& ids,
+                                                         bool skip_special_tokens) const {
+  std::vector<SubwordModel::Piece> out;
+  out.reserve(ids.size());
   for (const TokenId id : ids) {
-    if (id < 0 || id >= impl_->size) {
-      throw Error({"arg.range", "", "token id", "0 to " + std::to_string(impl_->size) + " - 1",
-                   std::to_string(id), ""});
+    if (id < 0 || id >= size) {
+      throw Error(
+          {"arg.range", "", "token id", "0 to " + std::to_string(size) + " - 1", std::to_string(id), ""});
     }
-    if (const AddedToken* token = impl_->added.find(id)) {
-      if (token->special && skip_special_tokens) continue;
-      const NormalizedText content(token->normalized ? impl_->normalizer : NormalizerKind::none,
-                                   token->content, 0);
-      out += byte_alphabet::decode_token(content.text());
-    } else {
-      out += impl_->model.vocabulary().bytes(id);
+    const AddedToken* token = added.find(id);
+    if (token == nullptr) {
+      out.push_back({id, std::nullopt});
+    } else if (!token->special || !skip_special_tokens) {
+      const NormalizedText content(token->normalized ? normalizer : NormalizerKind::none, token->content, 0);
+      out.push_back({id, std::string(content.text())});
     }
   }
   return out;
+}
+
+std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool skip_special_tokens) const {
+  return impl_->model->decode(impl_->pieces(ids, skip_special_tokens));
+}
+
+std::string Tokenizer::decode_bytes(const std::vector<TokenId>& ids, bool skip_special_tokens) const {
+  return impl_->model->decode_bytes(impl_->pieces(ids, skip_special_tokens));
 }
 
 std::int64_t Tokenizer::vocab_size() const noexcept {
@@ -233,8 +241,7 @@ std::int64_t Tokenizer::vocab_size() const noexcept {
 
 std::optional<TokenId> Tokenizer::token_to_id(std::string_view token) const {
   if (const AddedToken* found = impl_->added.find(token)) return found->id;
-  const auto bytes = byte_alphabet::to_bytes(token);
-  return bytes ? impl_->model.vocabulary().find(*bytes) : std::nullopt;
+  return impl_->model->find(token);
 }
 
 bool Tokenizer::is_special(TokenId id) const noexcept {

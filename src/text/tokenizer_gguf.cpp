@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "safetylock/error.h"
+#include "text/byte_level_model.h"
+#include "text/tokenizer_sentencepiece.h"
 
 namespace safetylock {
 namespace {
@@ -104,6 +106,7 @@ std::vector<AddedToken> added_tokens(const GgufFile& file, const Vocabulary& voc
     t.id = id;
     t.content = tokens[i];
     t.special = special;
+    t.control = special;
     added.push_back(std::move(t));
   }
   return added;
@@ -126,8 +129,10 @@ PostProcessing read_post_processing(const GgufFile& file, size_t tokens) {
 
 TokenizerParts read_gguf_tokenizer(const GgufFile& file) {
   const std::string& model_name = file.string("tokenizer.ggml.model");
+  if (model_name == "llama") return read_sentencepiece_gguf(file);
   if (model_name != "gpt2") {
-    throw Error({"bpe.unsupported", file.path(), place("tokenizer.ggml.model"), "\"gpt2\" (byte-level BPE)",
+    throw Error({"bpe.unsupported", file.path(), place("tokenizer.ggml.model"),
+                 "\"gpt2\" (byte-level BPE) or \"llama\" (sentencepiece)",
                  "\"" + escape_untrusted(model_name) + "\"", ""});
   }
   const PreTokenizerKind pre_tokenizer = read_pre_tokenizer(file);
@@ -140,8 +145,9 @@ TokenizerParts read_gguf_tokenizer(const GgufFile& file) {
   std::vector<AddedToken> added = added_tokens(file, builder.vocabulary(), tokens);
   builder.finish_vocabulary(false);
   for (const std::string& merge : merges) builder.add_merge(merge);
-  check_added_tokens(added, builder.vocabulary(), NormalizerKind::none, file.path(), place(kTokens));
-  return {builder.take(), std::move(added), pre_tokenizer, NormalizerKind::none,
+  auto model = std::make_unique<ByteLevelModel>(builder.take(), pre_tokenizer);
+  check_added_tokens(added, *model, NormalizerKind::none, file.path(), place(kTokens));
+  return {std::move(model), std::move(added), NormalizerKind::none,
           read_post_processing(file, tokens.size())};
 }
 

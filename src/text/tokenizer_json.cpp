@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "safetylock/error.h"
+#include "text/byte_level_model.h"
 #include "text/tokenizer_json_stages.h"
 
 namespace safetylock {
@@ -34,6 +35,7 @@ std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
     t.lstrip = entry.boolean_or("lstrip", false);
     t.rstrip = entry.boolean_or("rstrip", false);
     t.special = entry.boolean_or("special", false);
+    t.control = t.special;
     t.normalized = entry.boolean_or("normalized", !t.special);
     tokens.push_back(std::move(t));
   }
@@ -163,11 +165,10 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& fil
   const NormalizerKind normalizer = tokenizer_json::read_normalizer(root);
   const PreTokenizerKind pre_tokenizer = tokenizer_json::read_pre_tokenizer(root);
   tokenizer_json::check_decoder(root);
-  BpeModel model = read_model(root.object("model"), added);
-  check_added_tokens(added, model.vocabulary(), normalizer, file, root.pointer_to("added_tokens"));
-  const size_t tokens = model.vocabulary().size() + added.size();
-  return {std::move(model), std::move(added), pre_tokenizer, normalizer,
-          tokenizer_json::read_post_processor(root, tokens)};
+  auto model = std::make_unique<ByteLevelModel>(read_model(root.object("model"), added), pre_tokenizer);
+  check_added_tokens(added, *model, normalizer, file, root.pointer_to("added_tokens"));
+  const size_t tokens = model->size() + added.size();
+  return {std::move(model), std::move(added), normalizer, tokenizer_json::read_post_processor(root, tokens)};
 }
 
 }  // namespace safetylock

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "text/pretokenizer.h"
 #include "text/tokenizer_parts.h"
 
 namespace safetylock::tokenizer_json {

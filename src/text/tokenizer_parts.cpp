@@ -135,7 +135,7 @@ void BpeBuilder::add_merge(std::string_view line) {
   add_merge(line.substr(0, space), line.substr(space + 1));
 }
 
-void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
+void check_added_tokens(const std::vector<AddedToken>& tokens, const SubwordModel& model,
                         NormalizerKind normalizer, const std::string& file, const std::string& place) {
   const auto fail = [&](size_t i, const std::string& expected, const std::string& found) {
     throw Error({"bpe.added_token", file, place + "/" + std::to_string(i), expected, found, ""});
@@ -147,7 +147,7 @@ void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocabulary&
   std::unordered_set<TokenId> ids;
   std::unordered_set<std::string> contents, normalized_contents;
   size_t bytes_of_all = 0;
-  auto next_id = static_cast<TokenId>(vocabulary.size());
+  auto next_id = static_cast<TokenId>(model.size());
   for (size_t i = 0; i < tokens.size(); ++i) {
     const AddedToken& t = tokens[i];
     const std::string found = quoted(t.content) + " with id " + std::to_string(t.id);
@@ -164,12 +164,11 @@ void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocabulary&
     if (t.normalized && !normalized_contents.emplace(content.text()).second) {
       fail(i, "contents that differ after normalisation", found);
     }
-    const auto bytes = byte_alphabet::to_bytes(t.content);
-    const auto own = bytes ? vocabulary.find(*bytes) : std::nullopt;
+    const auto own = model.find(t.content);
     if (own) {
       if (*own != t.id) fail(i, "the id it has in the vocabulary, " + std::to_string(*own), found);
-    } else if (t.id >= 0 && static_cast<size_t>(t.id) < vocabulary.size()) {
-      if (vocabulary.bytes(t.id) != t.content) fail(i, "an id that no other token has", found);
+    } else if (t.id >= 0 && static_cast<size_t>(t.id) < model.size()) {
+      if (model.bytes(t.id) != t.content) fail(i, "an id that no other token has", found);
     } else if (t.id != next_id++) {
       fail(i, "the next id after the vocabulary, " + std::to_string(next_id - 1), found);
     }

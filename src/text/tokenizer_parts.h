@@ -1,13 +1,15 @@
-// What a tokenizer is made of: the common result of reading tokenizer.json and GGUF metadata.
+// What a tokenizer is made of: the common result of reading tokenizer.json, tokenizer.model and GGUF
+// metadata.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "text/added_tokens.h"
 #include "text/bpe_model.h"
 #include "text/normalizer.h"
-#include "text/pretokenizer.h"
+#include "text/subword_model.h"
 
 namespace safetylock {
 
@@ -20,9 +22,8 @@ struct PostProcessing {
 };
 
 struct TokenizerParts {
-  BpeModel model;
+  std::unique_ptr<SubwordModel> model;
   std::vector<AddedToken> added_tokens;
-  PreTokenizerKind pre_tokenizer;
   NormalizerKind normalizer = NormalizerKind::none;
   PostProcessing post_processing;
 };
@@ -74,7 +75,7 @@ class BpeBuilder {
 /// Checks that added tokens have distinct ids and contents (also after normalisation), that one in the
 /// vocabulary has its id, and that new ones continue it without a gap, in file order, as Hugging Face numbers
 /// them. `place` names the list. Throws bpe.added_token.
-void check_added_tokens(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
+void check_added_tokens(const std::vector<AddedToken>& tokens, const SubwordModel& model,
                         NormalizerKind normalizer, const std::string& file, const std::string& place);
 
 }  // namespace safetylock

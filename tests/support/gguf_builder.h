@@ -77,6 +77,10 @@ class GgufBuilder {
     return raw(key, kArray,
                bytes_of(std::uint32_t{kI32}) + bytes_of(std::uint64_t{values.size()}) + bytes_of_all(values));
   }
+  GgufBuilder& f32s(std::string_view key, const std::vector<float>& values) {
+    return raw(key, kArray,
+               bytes_of(std::uint32_t{kF32}) + bytes_of(std::uint64_t{values.size()}) + bytes_of_all(values));
+  }
   /// Drops the entry of `key`.
   GgufBuilder& remove(std::string_view key) {
     std::erase_if(metadata_, [&](const std::string& entry) { return entry.starts_with(text(key)); });

@@ -1,11 +1,12 @@
 // Encodes and decodes many texts with one tokenizer, for comparison with an oracle.
 //
-//   tokenizer_driver TOKENIZER TEXTS RESULTS [--special] [--plain]
+//   tokenizer_driver TOKENIZER TEXTS RESULTS [--special] [--plain] [--sentencepiece]
 //
 // TEXTS: for each text its length in bytes (u32, little-endian) and its bytes. RESULTS: for each text the
 // number n of tokens (u32), n ids, n offsets begin, n offsets end (u32 each), then the length (u32) and bytes
 // of the ids decoded without and with control tokens. --special: with the post-processor's bos and eos.
-// --plain: control tokens are not matched. Prints the digest, and to stderr the times.
+// --plain: control tokens are not matched. --sentencepiece: TOKENIZER is a sentencepiece model by itself.
+// Prints the digest, and to stderr the times.
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -58,16 +59,19 @@ void put_result(std::string& out, const safetylock::Tokenizer& tokenizer, const 
 
 int run(int argc, char** argv) {
   if (argc < 4) {
-    std::cerr << "usage: tokenizer_driver TOKENIZER TEXTS RESULTS [--special] [--plain]\n";
+    std::cerr << "usage: tokenizer_driver TOKENIZER TEXTS RESULTS [--special] [--plain] [--sentencepiece]\n";
     return 2;
   }
   safetylock::EncodeOptions options;
+  bool sentencepiece = false;
   for (int i = 4; i < argc; ++i) {
     if (std::string(argv[i]) == "--special") options.add_special_tokens = true;
     if (std::string(argv[i]) == "--plain") options.parse_special_tokens = false;
+    if (std::string(argv[i]) == "--sentencepiece") sentencepiece = true;
   }
   const auto start = Clock::now();
-  const auto tokenizer = safetylock::Tokenizer::from_pretrained(argv[1]);
+  const auto tokenizer = sentencepiece ? safetylock::Tokenizer::from_sentencepiece(argv[1])
+                                       : safetylock::Tokenizer::from_pretrained(argv[1]);
   const double load = seconds_since(start);
   const std::vector<std::string> texts = read_texts(argv[2]);
   std::vector<safetylock::Encoding> encodings;

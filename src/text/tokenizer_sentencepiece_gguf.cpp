@@ -1,0 +1,114 @@
+#include "safetylock/error.h"
+#include "text/piece_tokens.h"
+#include "text/sentencepiece_model.h"
+#include "text/tokenizer_sentencepiece.h"
+
+namespace safetylock {
+namespace {
+
+using Type = SentencePieceFile::Type;
+
+constexpr const char* kTokens = "tokenizer.ggml.tokens";
+constexpr const char* kScores = "tokenizer.ggml.scores";
+constexpr const char* kTypes = "tokenizer.ggml.token_type";
+
+std::string place(const std::string& key) {
+  return "metadata \"" + key + "\"";
+}
+
+// llama.cpp's token types are sentencepiece's.
+SentencePieceFile read_vocabulary(const GgufFile& file) {
+  const auto& tokens = file.strings(kTokens);
+  const auto& types = file.integers(kTypes);
+  const auto* scores = std::get_if<std::vector<double>>(&file.at(kScores));
+  const auto check_length = [&](const char* key, size_t length) {
+    if (length == tokens.size()) return;
+    throw Error({"spm.piece", file.path(), place(key),
+                 "one for each of " + std::to_string(tokens.size()) + " tokens", std::to_string(length), ""});
+  };
+  check_length(kTypes, types.size());
+  if (scores == nullptr)
+    throw Error({"cfg.type", file.path(), place(kScores), "numbers", "another type", ""});
+  check_length(kScores, scores->size());
+  SentencePieceFile model;
+  model.algorithm = SentencePieceFile::Algorithm::bpe;
+  model.unknown_id = -1;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (types[i] < static_cast<int>(Type::normal) || types[i] > static_cast<int>(Type::byte)) {
+      throw Error({"spm.piece", file.path(), place(kTypes) + " " + std::to_string(i), "1 to 6",
+                   std::to_string(types[i]), ""});
+    }
+    const auto type = static_cast<Type>(types[i]);
+    if (type == Type::unknown && model.unknown_id < 0) model.unknown_id = static_cast<std::int32_t>(i);
+    model.pieces.push_back({tokens[i], static_cast<float>((*scores)[i]), type});
+  }
+  model.byte_fallback = true;
+  model.remove_extra_whitespaces = false;
+  check_pieces(model, file.path(), place(kTokens));
+  return model;
+}
+
+// Roles as metadata key and, where the file is silent, transformers' LlamaTokenizer.
+void add_roles(const GgufFile& file, const SentencePieceFile& model, PieceTokens& tokens) {
+  const auto add = [&](const std::string& content) {
+    AddedToken token;
+    token.content = content;
+    token.special = true;
+    tokens.add(std::move(token));
+  };
+  for (const char* role : {"bos", "eos", "unknown", "padding"}) {
+    const std::string key = std::string("tokenizer.ggml.") + role + "_token_id";
+    if (!file.has(key)) continue;
+    const std::int64_t id = file.integer(key, 0, static_cast<std::int64_t>(model.pieces.size()) - 1);
+    add(model.pieces[static_cast<size_t>(id)].text);
+  }
+  for (const char* content : {"<s>", "</s>", "<unk>"}) add(content);
+}
+
+PostProcessing read_post_processing(const GgufFile& file) {
+  PostProcessing out;
+  const auto add = [&](const std::string& role, bool wanted, std::vector<TokenId>& ids) {
+    const std::string flag = "tokenizer.ggml.add_" + role + "_token";
+    const std::string key = "tokenizer.ggml." + role + "_token_id";
+    if (file.has(flag)) wanted = file.boolean(flag);
+    if (wanted && file.has(key)) ids.push_back(file.integer(key, 0, INT32_MAX));
+  };
+  add("bos", true, out.before);  // older files have no flag and mean it
+  add("eos", false, out.after);
+  return out;
+}
+
+// What transformers, which makes a LlamaTokenizer of these files, would pass over.
+void check_rules(const GgufFile& file) {
+  const auto fail = [&](const std::string& where, const std::string& expected, const std::string& found) {
+    throw Error({"spm.unsupported", file.path(), where, expected, found, ""});
+  };
+  const std::string architecture = file.architecture();
+  if (architecture.starts_with("gemma") || architecture == "phi3") {
+    fail("architecture", "one whose text is prepared as Llama's",
+         "\"" + escape_untrusted(architecture) + "\"");
+  }
+  for (const char* key : {"tokenizer.ggml.merges", "tokenizer.ggml.precompiled_charsmap"}) {
+    if (file.has(key)) fail(place(key), "none: the scores decide", "one");
+  }
+  const std::string prefix = "tokenizer.ggml.add_space_prefix";
+  if (file.has(prefix) && !file.boolean(prefix)) fail(place(prefix), "true", "false");
+}
+
+}  // namespace
+
+TokenizerParts read_sentencepiece_gguf(const GgufFile& file) {
+  check_rules(file);
+  SentencePieceFile model = read_vocabulary(file);
+  PieceTokens tokens(model);
+  add_roles(file, model, tokens);
+  tokens.add_pieces();
+  std::vector<AddedToken> added = tokens.take(file.path());
+  const TransformersRules rules{PrefixSpace::first, true, true};
+  auto tokenizer =
+      std::make_unique<TransformersSentencePieceModel>(std::move(model), added, rules, file.path());
+  check_added_tokens(added, *tokenizer, NormalizerKind::none, file.path(), place(kTokens));
+  return {std::move(tokenizer), std::move(added), NormalizerKind::none, read_post_processing(file)};
+}
+
+}  // namespace safetylock
