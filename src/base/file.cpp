@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "safetylock/error.h"
@@ -26,6 +27,10 @@ void check_path(const std::string& path) {
 
 std::int64_t mtime_ns(const struct stat& st) {
   return static_cast<std::int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+}
+
+FileIdentity identity_in(const struct stat& st) {
+  return {static_cast<std::uint64_t>(st.st_dev), static_cast<std::uint64_t>(st.st_ino)};
 }
 
 [[noreturn]] void fail_write(const std::string& path, const char* step, int code) {
@@ -63,31 +68,42 @@ class TemporaryFile {
 
 }  // namespace
 
-InputFile::InputFile(const std::string& path) : path_(escape_untrusted(path, 1000)) {
-  check_path(path);
+class InputFile::Descriptor {
+ public:
   // Non-blocking, so that a FIFO cannot hang the open; the descriptor, not the path, is then examined.
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0) {
-    throw Error({"io.open", path_, "open", "a readable file", errno_text(errno),
-                 "Check the path and its permissions"});
-  }
-  struct stat st {};
-  if (::fstat(fd_, &st) != 0) {
+  Descriptor(const std::string& path, const std::string& label)
+      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    if (fd_ >= 0) return;
     const int code = errno;
-    ::close(fd_);
-    throw Error({"io.open", path_, "fstat", "a readable file", errno_text(code), ""});
+    std::string hint = "Check the path and its permissions";
+    if (code == EMFILE || code == ENFILE) hint = "Close other files or raise the limit (ulimit -n)";
+    throw Error({"io.open", label, "open", "a readable file", errno_text(code), std::move(hint)});
   }
-  if (!S_ISREG(st.st_mode)) {
-    ::close(fd_);
-    throw Error({"io.not_regular", path_, "", "a regular file",
-                 S_ISDIR(st.st_mode) ? "a folder" : "a device, socket or pipe", ""});
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
   }
-  if (st.st_size == 0) {
-    ::close(fd_);
-    throw Error({"io.empty", path_, "", "at least 1 byte", "0 bytes", ""});
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const noexcept { return fd_; }
+  int release() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+InputFile::InputFile(const std::string& path, Hold hold) : path_(escape_untrusted(path, 1000)) {
+  check_path(path);
+  Descriptor descriptor(path, path_);
+  state_ = state_of(descriptor.get(), path_);
+  if (state_.size == 0) throw Error({"io.empty", path_, "", "at least 1 byte", "0 bytes", ""});
+  if (hold == Hold::open) {
+    fd_ = descriptor.release();
+  } else {
+    std::error_code failed;
+    location_ = std::filesystem::absolute(path, failed).string();
+    if (failed) location_ = path;
   }
-  size_ = static_cast<std::uint64_t>(st.st_size);
-  mtime_ns_ = mtime_ns(st);
 }
 
 InputFile::~InputFile() {
@@ -102,17 +118,41 @@ InputFile& InputFile::operator=(InputFile&& other) noexcept {
   if (this != &other) {
     if (fd_ >= 0) ::close(fd_);
     path_ = std::move(other.path_);
+    location_ = std::move(other.location_);
     fd_ = std::exchange(other.fd_, -1);
-    size_ = other.size_;
-    mtime_ns_ = other.mtime_ns_;
+    state_ = other.state_;
   }
   return *this;
 }
 
+InputFile::State InputFile::state_of(int fd, const std::string& label) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0)
+    throw Error({"io.open", label, "fstat", "a readable file", errno_text(errno), ""});
+  if (!S_ISREG(st.st_mode)) {
+    throw Error({"io.not_regular", label, "", "a regular file",
+                 S_ISDIR(st.st_mode) ? "a folder" : "a device, socket or pipe", ""});
+  }
+  return {identity_in(st), static_cast<std::uint64_t>(st.st_size), mtime_ns(st)};
+}
+
+void InputFile::check_state(const State& now) const {
+  if (now == state_) return;
+  throw Error({"io.changed", path_, "", "a file that stays as it is while being read",
+               now.identity == state_.identity ? "its size or modification time changed" : "another file",
+               "Run again when nothing writes to it"});
+}
+
 void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  std::optional<Descriptor> reopened;
+  if (fd_ < 0) {
+    reopened.emplace(location_, path_);
+    check_state(state_of(reopened->get(), path_));
+  }
+  const int fd = reopened ? reopened->get() : fd_;
   size_t done = 0;
   while (done < out.size()) {
-    const ssize_t n = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    const ssize_t n = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (n < 0) {
       if (errno == EINTR) continue;
       throw Error(
@@ -128,16 +168,15 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
 }
 
 void InputFile::check_unchanged() const {
-  struct stat st {};
-  if (::fstat(fd_, &st) != 0 || static_cast<std::uint64_t>(st.st_size) != size_ ||
-      mtime_ns(st) != mtime_ns_) {
-    throw Error({"io.changed", path_, "", "a file that stays as it is while being read",
-                 "its size or modification time changed", "Run again when nothing writes to it"});
-  }
+  if (fd_ >= 0) return check_state(state_of(fd_, path_));
+  check_state(state_of(Descriptor(location_, path_).get(), path_));
 }
 
 std::string read_file(const std::string& path, std::uint64_t max_bytes) {
-  const InputFile file(path);
+  return read_file(InputFile(path), max_bytes);
+}
+
+std::string read_file(const InputFile& file, std::uint64_t max_bytes) {
   if (file.size() > max_bytes) {
     throw Error({"limit.file_size", file.path(), "", "at most " + std::to_string(max_bytes) + " bytes",
                  std::to_string(file.size()) + " bytes", ""});
@@ -187,6 +226,17 @@ bool is_regular_file(const std::string& path) noexcept {
 bool is_directory(const std::string& path) noexcept {
   struct stat st {};
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool exists(const std::string& path) noexcept {
+  struct stat st {};
+  return ::lstat(path.c_str(), &st) == 0;
+}
+
+std::optional<FileIdentity> identity_of(const std::string& path) noexcept {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return std::nullopt;
+  return identity_in(st);
 }
 
 std::string join_path(std::string_view folder, std::string_view name) {

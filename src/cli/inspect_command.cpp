@@ -6,6 +6,7 @@
 #include "cli/printable.h"
 #include "cli/progress_bar.h"
 #include "cli/table.h"
+#include "formats/model_folder.h"
 
 namespace safetylock::cli {
 namespace {
@@ -79,7 +80,8 @@ std::string lock_text(const Session& session, const Json& lock) {
          facts(known) + table(heads);
 }
 
-int run_inspect(Session& session, const std::string& path) {
+int run_inspect(Session& session, const std::string& path_or_repository) {
+  const std::string path = resolve_model_path(path_or_repository);
   Json result;
   if (is_directory(path) && is_regular_file(join_path(path, "adapter_config.json"))) {
     result = inspect_adapter(path);

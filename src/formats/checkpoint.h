@@ -23,8 +23,10 @@ class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
 
-  /// Opens a GGUF file or a Hugging Face folder (config.json + model.safetensors).
-  /// Throws Error io.*, gguf.*, st.*, cfg.*; cfg.unsupported lists the architectures that are supported.
+  /// Opens a GGUF file (of a split one, its first part), a Hugging Face folder (config.json and safetensors)
+  /// or the folder of a model in a hub cache.
+  /// Throws Error io.*, hub.*, gguf.*, st.*, shard.*, cfg.*; cfg.unsupported lists the architectures that are
+  /// supported.
   static std::unique_ptr<Checkpoint> open(const std::string& path);
 
   virtual const std::string& path() const = 0;

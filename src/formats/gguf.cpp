@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "formats/gguf_parser.h"
+#include "formats/gguf_split.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -22,8 +23,10 @@ const T& get(const GgufFile& file, const std::string& key, const char* expected)
 
 }  // namespace
 
-GgufFile::GgufFile(const std::string& path) : file_(path) {
-  gguf::Parsed parsed = gguf::parse(file_);
+GgufFile::GgufFile(const std::string& path) {
+  files_.emplace_back(path);
+  gguf::Parsed parsed = gguf::parse(files_.front());
+  gguf::add_other_parts(path, files_, parsed);
   version_ = parsed.version;
   keys_ = std::move(parsed.keys);
   metadata_ = std::move(parsed.metadata);

@@ -1,5 +1,5 @@
-// GGUF v2/v3 files: metadata and tensor table, fully checked before anything is allocated from a number in
-// the file.
+// GGUF v2/v3 files, whole or split into parts: metadata and tensor table, fully checked before anything is
+// allocated from a number in the file.
 #pragma once
 
 #include <cstdint>
@@ -25,17 +25,20 @@ struct GgufTensor {
   GgmlType type;
   std::vector<std::uint64_t>
       shape;             ///< outermost first, as PyTorch prints it (the file stores innermost first)
-  std::uint64_t offset;  ///< absolute byte offset in the file
+  std::uint64_t offset;  ///< absolute byte offset in its file
   std::uint64_t bytes;
+  size_t part = 0;  ///< which file of a split model holds it
 };
 
 class GgufFile {
  public:
-  /// Throws Error gguf.*, limit.*, io.* (see shared rows G1 to G11).
+  /// Opens a file, and with the first part of a split model all others. Throws Error gguf.*, limit.*, io.*
+  /// (rows G1 to G11 and G14 of docs/threat-model.md).
   explicit GgufFile(const std::string& path);
 
-  const std::string& path() const noexcept { return file_.path(); }
-  const InputFile& file() const noexcept { return file_; }
+  const std::string& path() const noexcept { return files_.front().path(); }
+  size_t parts() const noexcept { return files_.size(); }
+  const InputFile& file_of(const GgufTensor& tensor) const { return files_.at(tensor.part); }
   std::uint32_t version() const noexcept { return version_; }
   std::string architecture() const;  ///< general.architecture; throws cfg.missing
 
@@ -51,11 +54,11 @@ class GgufFile {
   const std::vector<std::string>& strings(const std::string& key) const;
   const std::vector<std::int64_t>& integers(const std::string& key) const;
 
-  const std::vector<GgufTensor>& tensors() const noexcept { return tensors_; }
+  const std::vector<GgufTensor>& tensors() const noexcept { return tensors_; }  ///< of all parts
   const GgufTensor* find_tensor(std::string_view name) const;
 
  private:
-  InputFile file_;
+  std::vector<InputFile> files_;
   std::uint32_t version_ = 0;
   std::vector<std::string> keys_;
   std::unordered_map<std::string, GgufValue> metadata_;

@@ -80,7 +80,10 @@ class GgufCheckpoint final : public Checkpoint {
   }
 
   const std::string& path() const override { return file_.path(); }
-  std::string format() const override { return "GGUF v" + std::to_string(file_.version()); }
+  std::string format() const override {
+    const std::string parts = file_.parts() > 1 ? " in " + std::to_string(file_.parts()) + " parts" : "";
+    return "GGUF v" + std::to_string(file_.version()) + parts;
+  }
   const ModelConfig& config() const override { return config_; }
   const std::vector<CheckpointTensor>& tensors() const override { return tensors_; }
 
@@ -95,7 +98,7 @@ class GgufCheckpoint final : public Checkpoint {
     } else {
       read_in_order(source, row_begin * columns, out, bad);
     }
-    file_.file().check_unchanged();
+    file_.file_of(source).check_unchanged();
     refuse_non_finite(bad, path(), tensor);
   }
 
@@ -103,7 +106,7 @@ class GgufCheckpoint final : public Checkpoint {
     std::vector<StoredTensor> stored;
     for (const CheckpointTensor& tensor : tensors_) {
       const GgufTensor& t = source_of(tensor);
-      stored.push_back({&tensor, &file_.file(), t.offset, t.bytes});
+      stored.push_back({&tensor, &file_.file_of(t), t.offset, t.bytes});
     }
     return digest_of_tensors(std::move(stored));
   }
@@ -126,7 +129,7 @@ class GgufCheckpoint final : public Checkpoint {
                    std::vector<std::byte>& buffer) const {
     const GgmlTypeTraits traits = *ggml_traits(static_cast<std::uint32_t>(t.type));
     buffer.resize(out.size() / traits.block_elements * traits.block_bytes);
-    file_.file().read_at(t.offset + begin / traits.block_elements * traits.block_bytes, buffer);
+    file_.file_of(t).read_at(t.offset + begin / traits.block_elements * traits.block_bytes, buffer);
     ggml_dequantize(t.type, buffer, out);
   }
 

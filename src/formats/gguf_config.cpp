@@ -91,11 +91,6 @@ class Reader {
   }
 
   void refuse_unsupported() const {
-    if (file_.has("split.count") && file_.integer("split.count", 0, INT64_MAX) > 1) {
-      fail("gguf.split", "split.count", "one file",
-           std::to_string(file_.integer("split.count", 0, INT64_MAX)),
-           "Join the parts with llama-gguf-split --merge");
-    }
     if (has("expert_count") && integer("expert_count", INT64_MAX) > 0) {
       fail("cfg.unsupported", key("expert_count"), "a dense model", "a mixture of experts");
     }
@@ -209,7 +204,8 @@ class Reader {
     }
     c_.rope_scaling.type = RopeScaling::Type::llama3;
     c_.rope_scaling.frequency_divisors.resize(want[0]);
-    file_.file().read_at(t->offset, std::as_writable_bytes(std::span(c_.rope_scaling.frequency_divisors)));
+    file_.file_of(*t).read_at(t->offset,
+                              std::as_writable_bytes(std::span(c_.rope_scaling.frequency_divisors)));
   }
 
   bool any_layer_has(std::string_view suffix) const {

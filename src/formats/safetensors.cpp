@@ -88,7 +88,10 @@ std::uint64_t SafetensorsTensor::count() const noexcept {
 }
 
 SafetensorsFile SafetensorsFile::open(const std::string& path, const SafetensorsLimits& limits) {
-  InputFile file(path);
+  return open(InputFile(path), limits);
+}
+
+SafetensorsFile SafetensorsFile::open(InputFile file, const SafetensorsLimits& limits) {
   std::string label = file.path();
   return {std::move(file), std::move(label), limits};
 }

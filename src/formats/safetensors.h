@@ -39,6 +39,7 @@ class SafetensorsFile {
   /// st.dtype_unknown, st.dtype_unsupported, st.misaligned, limit.*; st.canonical when only canonical bytes
   /// are accepted.
   static SafetensorsFile open(const std::string& path, const SafetensorsLimits& limits = {});
+  static SafetensorsFile open(InputFile file, const SafetensorsLimits& limits = {});
   /// As above; `file` labels errors.
   static SafetensorsFile from_bytes(std::string bytes, const std::string& file,
                                     const SafetensorsLimits& limits = {});

@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <unordered_map>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
+#include "formats/model_folder.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{64} << 20;
 constexpr const char* kSingle = "model.safetensors";
@@ -30,10 +31,10 @@ bool is_plain_name(std::string_view name) {
 
 class Index {
  public:
-  Index(const std::string& folder, const std::string& path)
+  explicit Index(const std::string& folder)
       : folder_(folder),
-        path_(escape_untrusted(path, 1000)),
-        json_(parse_json(read_file(path, kMaxIndexBytes), path_)) {
+        path_(escape_untrusted(join_path(folder, kIndex), 1000)),
+        json_(parse_json(read_model_file(folder, kIndex, kMaxIndexBytes), path_)) {
     if (!json_.is_object() || !json_.contains("weight_map") || !json_["weight_map"].is_object() ||
         json_["weight_map"].empty()) {
       fail("shard.index", "/weight_map", "an object that maps tensors to files", "none, or an empty one");
@@ -47,6 +48,7 @@ class Index {
              "a plain file name ending in .safetensors", "\"" + escape_untrusted(name) + "\"");
       }
       shards_[name].push_back(tensor);
+      place_.emplace(tensor, name);
       if (shards_.size() > kMaxShards)
         fail("limit.shards", "/weight_map", "at most " + std::to_string(kMaxShards) + " files", "more");
     }
@@ -55,7 +57,7 @@ class Index {
   std::vector<SafetensorsFile> open() const {
     std::vector<SafetensorsFile> files;
     std::uint64_t total = 0;
-    std::map<std::string, std::string> holder;  // tensor -> shard
+    std::unordered_map<std::string, std::string> holder;  // tensor -> shard
     for (const auto& [name, tensors] : shards_) {
       files.push_back(open_shard(name, tensors.front()));
       for (const SafetensorsTensor& t : files.back().tensors()) {
@@ -63,12 +65,13 @@ class Index {
         if (!fresh)
           fail("shard.duplicate", "tensor \"" + escape_untrusted(t.name) + "\"", "it in one file",
                it->second + " and " + name);
+        check_listed(t.name, name);
         total += t.bytes;  // Each is below its file's size, and there are at most kMaxShards files.
       }
       check_mapping(name, tensors, files.back());
     }
-    check_unlisted(holder);
     check_total(total);
+    note_unlisted_files();
     return files;
   }
 
@@ -78,32 +81,13 @@ class Index {
     throw Error({code, path_, where, expected, found, hint});
   }
 
+  // Not held open: a large model has hundreds of shards, and a process a limited number of descriptors.
   SafetensorsFile open_shard(const std::string& name, const std::string& needed_by) const {
-    const fs::path path = fs::path(folder_) / name;
-    std::error_code ignored;
-    if (!fs::exists(path, ignored)) {
+    if (!is_regular_file(join_path(folder_, name))) {
       fail("shard.missing", name, "the file, for tensor \"" + escape_untrusted(needed_by) + "\"",
            "no such file", "Fetch the rest of the model");
     }
-    check_link(path, name);
-    return SafetensorsFile::open(path.string());
-  }
-
-  // A hub cache links snapshots/<revision>/<name> to blobs/<hash> of the same repository; any other link out
-  // of the folder could make us read a file that the model does not contain.
-  void check_link(const fs::path& path, const std::string& name) const {
-    if (!fs::is_symlink(path)) return;
-    std::error_code failed;
-    const fs::path target = fs::canonical(path, failed);
-    const fs::path folder = fs::canonical(folder_, failed);
-    const bool inside = target.parent_path() == folder;
-    const fs::path repository = folder.parent_path().parent_path();
-    const bool in_cache =
-        folder.parent_path().filename() == "snapshots" && target.parent_path() == repository / "blobs";
-    if (failed || !(inside || in_cache)) {
-      fail("shard.path", name, "a file of the model's folder", "a link that leaves it",
-           "Replace the link by the file");
-    }
+    return SafetensorsFile::open(open_model_file(folder_, name, InputFile::Hold::on_demand));
   }
 
   void check_mapping(const std::string& name, const std::vector<std::string>& tensors,
@@ -116,14 +100,12 @@ class Index {
     }
   }
 
-  void check_unlisted(const std::map<std::string, std::string>& holder) const {
-    for (const auto& [tensor, shard] : holder) {
-      const auto& listed = shards_.at(shard);
-      if (std::find(listed.begin(), listed.end(), tensor) == listed.end()) {
-        fail("shard.mapping", "tensor \"" + escape_untrusted(tensor) + "\" of " + shard, "it in the index",
-             "no entry");
-      }
-    }
+  // A tensor that is in a shard must be in the index too; where it names another shard for it, that one is
+  // checked in its turn.
+  void check_listed(const std::string& tensor, const std::string& shard) const {
+    if (place_.contains(tensor)) return;
+    fail("shard.mapping", "tensor \"" + escape_untrusted(tensor) + "\" of " + shard, "it in the index",
+         "no entry");
   }
 
   void check_total(std::uint64_t total) const {
@@ -137,29 +119,39 @@ class Index {
     }
   }
 
+  void note_unlisted_files() const {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored)) {
+      const std::string name = entry.path().filename().string();
+      if (name.ends_with(".safetensors") && !shards_.contains(name))
+        log::info("{}: {} is not in the index and is not read", path_, escape_untrusted(name));
+    }
+  }
+
   std::string folder_;
   std::string path_;
   Json json_;
   std::map<std::string, std::vector<std::string>> shards_;  // file -> tensors it should hold
+  std::unordered_map<std::string, std::string> place_;      // tensor -> file that should hold it
 };
 
 }  // namespace
 
 std::vector<SafetensorsFile> open_weight_files(const std::string& folder) {
-  const std::string single = join_path(folder, kSingle);
-  const std::string index = join_path(folder, kIndex);
-  if (is_regular_file(single) && is_regular_file(index)) {
+  const bool single = has_model_file(folder, kSingle), index = has_model_file(folder, kIndex);
+  if (single && index) {
     throw Error({"shard.ambiguous", escape_untrusted(folder, 1000), "", "model.safetensors or its index",
                  "both", "Remove the one that does not belong to the model"});
   }
-  if (is_regular_file(index)) return Index(folder, index).open();
-  if (!is_regular_file(single) && is_regular_file(join_path(folder, "pytorch_model.bin"))) {
-    throw Error({"model.pickle_refused", escape_untrusted(folder, 1000), "pytorch_model.bin",
-                 "model.safetensors", "a Python pickle",
+  if (index) return Index(folder).open();
+  for (const char* pickle : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    if (single || !has_model_file(folder, pickle)) continue;
+    throw Error({"model.pickle_refused", escape_untrusted(folder, 1000), pickle, "model.safetensors",
+                 "a Python pickle",
                  "Pickles can run code and are never read; save the model with safe_serialization"});
   }
   std::vector<SafetensorsFile> files;
-  files.push_back(SafetensorsFile::open(single));
+  files.push_back(SafetensorsFile::open(open_model_file(folder, kSingle)));
   return files;
 }
 

@@ -11,9 +11,9 @@ namespace safetylock {
 
 constexpr size_t kMaxShards = 512;
 
-/// Opens them all. Throws Error io.open (no weights), model.pickle_refused (only pickles), shard.index,
-/// shard.path, shard.missing, shard.mapping, shard.duplicate, shard.total_size, shard.ambiguous,
-/// limit.shards, st.*.
+/// All of them, checked; shards are held on demand. Throws Error io.open (no weights), model.pickle_refused
+/// (only pickles), shard.index, shard.path, shard.missing, shard.mapping, shard.duplicate, shard.total_size,
+/// shard.ambiguous, limit.shards, io.link, st.*.
 std::vector<SafetensorsFile> open_weight_files(const std::string& folder);
 
 }  // namespace safetylock

@@ -1,7 +1,7 @@
 #include <chrono>
 
-#include "base/file.h"
 #include "base/sha256.h"
+#include "formats/model_folder.h"
 #include "model/causal_lm_impl.h"
 #include "pipeline/reply_sequences.h"
 #include "safetylock/head_activations.h"
@@ -87,7 +87,7 @@ LockIdentity identity_of(const CausalLM& model, const std::vector<PromptPair>& p
   id.num_key_value_heads = c.num_key_value_heads;
   id.head_dim = c.head_dim;
   id.hidden_size = c.hidden_size;
-  id.base_model = base_name(model.path());
+  id.base_model = model_name(model.path());
   id.config_digest = sha256_hex(canonical_text(c));
   id.tokenizer_digest = model.tokenizer().digest();
   id.template_digest = sha256_hex(model.chat_template().source());

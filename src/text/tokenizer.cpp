@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "formats/gguf.h"
+#include "formats/model_folder.h"
 #include "safetylock/error.h"
 #include "text/template_spans.h"
 #include "text/tokenizer_digest.h"
@@ -30,6 +31,8 @@ void check_text(std::string_view text) {
                  std::to_string(text.size()), ""});
   }
 }
+
+constexpr const char* kTokenizerJson = "tokenizer.json";
 
 using MayBeSpecial = std::function<bool(size_t begin, size_t end)>;  // of original bytes
 
@@ -170,12 +173,14 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
   return out;
 }
 
-Tokenizer Tokenizer::from_pretrained(const std::string& path) {
+Tokenizer Tokenizer::from_pretrained(const std::string& path_or_repository) {
+  const std::string path = resolve_model_path(path_or_repository);
   if (is_directory(path)) {
-    const std::string json = join_path(path, "tokenizer.json");
-    const bool only_model = !is_regular_file(json) && is_regular_file(join_path(path, "tokenizer.model"));
+    const bool only_model = !is_regular_file(join_path(path, kTokenizerJson)) &&
+                            is_regular_file(join_path(path, "tokenizer.model"));
     if (only_model) return Tokenizer(std::make_unique<Impl>(read_sentencepiece_folder(path)));
-    return from_tokenizer_json(json);
+    return from_tokenizer_json_text(read_model_file(path, kTokenizerJson, kMaxTokenizerJsonBytes),
+                                    join_path(path, kTokenizerJson));
   }
   return Tokenizer(std::make_unique<Impl>(read_gguf_tokenizer(GgufFile(path))));
 }

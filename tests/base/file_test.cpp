@@ -51,6 +51,42 @@ TEST(InputFile, F4_EmptyFile) {
   EXPECT_EQ(open_code(folder.write("empty", "")), "io.empty");
 }
 
+TEST(InputFile, HeldOnDemandKeepsNoDescriptor) {
+  const TemporaryFolder folder;
+  const int next_free = ::dup(0);
+  ASSERT_GE(next_free, 0);
+  ::close(next_free);
+  std::vector<InputFile> files;
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = std::to_string(i);
+    files.emplace_back(folder.write(name, name), InputFile::Hold::on_demand);
+  }
+  const int still_free = ::dup(0);
+  ::close(still_free);
+  EXPECT_EQ(still_free, next_free);
+  std::string text(2, ' ');
+  files[42].read_at(0, std::as_writable_bytes(std::span(text)));
+  EXPECT_EQ(text, "42");
+}
+
+TEST(InputFile, F6_F7_HeldOnDemandSeesChangesAndReplacements) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("f", "0123456789");
+  const InputFile file(path, InputFile::Hold::on_demand);
+  std::vector<std::byte> out(2);
+  file.read_at(0, out);
+  file.check_unchanged();
+  folder.write("other", "0123456789");
+  ASSERT_EQ(::rename(folder.path("other").c_str(), path.c_str()), 0);
+  const auto e = error_of([&] { file.read_at(0, out); });
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->code, "io.changed");
+  EXPECT_EQ(e->found, "another file");
+  EXPECT_EQ(code_of([&] { file.check_unchanged(); }), "io.changed");
+  std::remove(path.c_str());
+  EXPECT_EQ(code_of([&] { file.read_at(0, out); }), "io.open");
+}
+
 TEST(InputFile, F5_ReadingPastTheEndNamesOffsetAndBytes) {
   const TemporaryFolder folder;
   const InputFile file(folder.write("f", "0123456789"));

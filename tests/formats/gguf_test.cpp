@@ -72,7 +72,7 @@ TEST_F(Gguf, TensorTableIsAbsoluteAndOutermostFirst) {
   EXPECT_EQ(one->bytes, 32U);
   EXPECT_EQ(two->offset, one->offset + 32);
   std::vector<float> values(3);
-  f.file().read_at(two->offset, std::as_writable_bytes(std::span(values)));
+  f.file_of(*two).read_at(two->offset, std::as_writable_bytes(std::span(values)));
   EXPECT_EQ(values, (std::vector<float>{1, 2, 3}));
   EXPECT_EQ(f.find_tensor("three"), nullptr);
 }
