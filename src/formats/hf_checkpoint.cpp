@@ -1,9 +1,11 @@
 #include "formats/hf_checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "formats/checkpoint_digest.h"
 #include "formats/checkpoint_tensors.h"
 #include "formats/hf_config.h"
@@ -41,6 +43,7 @@ class HfCheckpoint final : public Checkpoint {
     }
     check_tensors(config_, tensors_, path_);
     check_dtypes();
+    note_other_dtype(stated_dtype(folder));
   }
 
   const std::string& path() const override { return path_; }
@@ -119,6 +122,20 @@ class HfCheckpoint final : public Checkpoint {
                      "Quantised checkpoints are read as GGUF only"});
       }
     }
+  }
+
+  // The tensors say what they are; the config is only a hint that conversions forget to change.
+  void note_other_dtype(const std::string& stated) const {
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNames{
+        {{"float64", "F64"}, {"float32", "F32"}, {"float16", "F16"}, {"bfloat16", "BF16"}}};
+    const auto name =
+        std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.first == stated; });
+    const auto other = std::find_if(tensors_.begin(), tensors_.end(), [&](const CheckpointTensor& t) {
+      return name != kNames.end() && t.storage != name->second;
+    });
+    if (other == tensors_.end()) return;
+    log::info("{}: config.json says {}, {} is stored as {}", path_, stated, escape_untrusted(other->name),
+              other->storage);
   }
 
   std::string path_;

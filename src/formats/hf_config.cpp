@@ -7,22 +7,28 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "formats/config_limits.h"
+#include "formats/hf_rope.h"
+#include "formats/model_folder.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
+constexpr const char* kConfig = "config.json";
+constexpr const char* kGenerationConfig = "generation_config.json";
 
+// With the defaults that transformers' configs give to what config.json leaves out.
 struct Family {
   const char* architecture;
   const char* model_type;
-  std::int64_t default_context;  // transformers' default of max_position_embeddings
+  std::int64_t max_position_embeddings;
+  std::int64_t num_key_value_heads;  // 0: as many as heads
 };
 
 constexpr std::array kFamilies = {
-    Family{"LlamaForCausalLM", "llama", 2'048},
-    Family{"Qwen2ForCausalLM", "qwen2", 32'768},
+    Family{"LlamaForCausalLM", "llama", 2'048, 0},
+    Family{"Qwen2ForCausalLM", "qwen2", 32'768, 32},
 };
 
 class Reader {
@@ -35,7 +41,7 @@ class Reader {
     c_.model_type = family.model_type;
     refuse_unsupported();
     read_dimensions(family);
-    read_rope();
+    read_hf_rope(o_, c_);
     read_biases();
     c_.tie_word_embeddings = o_.boolean_or("tie_word_embeddings", false);
     if (o_.has("bos_token_id")) c_.bos_token_id = o_.integer("bos_token_id", 0, limits::kExtent);
@@ -113,10 +119,9 @@ class Reader {
     c_.intermediate_size = o_.integer("intermediate_size", 1, limits::kExtent);
     c_.vocab_size = o_.integer("vocab_size", 1, limits::kExtent);
     c_.num_attention_heads = o_.integer("num_attention_heads", INT64_MIN, INT64_MAX);
-    c_.num_key_value_heads =
-        o_.integer_or("num_key_value_heads", c_.num_attention_heads, INT64_MIN, INT64_MAX);
+    c_.num_key_value_heads = key_value_heads(family);
     c_.max_position_embeddings =
-        o_.integer_or("max_position_embeddings", family.default_context, 1, limits::kContext);
+        o_.integer_or("max_position_embeddings", family.max_position_embeddings, 1, limits::kContext);
     c_.rms_norm_eps = o_.number_or("rms_norm_eps", 1e-6);
     if (o_.has("head_dim")) {
       c_.head_dim = o_.integer("head_dim", 1, limits::kHeadDim);
@@ -129,88 +134,12 @@ class Reader {
     }
   }
 
-  // A number that may stand in the old place, the new one or both.
-  void number_in(const JsonObject* object, const char* key, double& value, std::string& seen_in) const {
-    if (object == nullptr || !object->has(key)) return;
-    const double v = object->number(key);
-    if (!seen_in.empty() && v != value) {
-      fail("cfg.conflict", object->pointer_to(key), "the value of " + seen_in + ", " + std::to_string(value),
-           std::to_string(v));
-    }
-    value = v;
-    seen_in = object->pointer_to(key);
-  }
-
-  static std::string type_of(const JsonObject& scaling) {
-    const std::string type = scaling.string_or("rope_type", scaling.string_or("type", "default"));
-    if (scaling.has("type") && scaling.string("type") != type) {
-      throw Error({"cfg.conflict", scaling.file(), scaling.pointer_to("type"),
-                   "the value of rope_type, \"" + escape_untrusted(type) + "\"",
-                   describe_json(scaling.at("type")), ""});
-    }
-    return type;
-  }
-
-  void read_rope() {
-    std::vector<JsonObject> scalings;  // transformers 4, then 5
-    for (const char* key : {"rope_scaling", "rope_parameters"}) {
-      if (o_.has(key)) scalings.push_back(o_.object(key));
-    }
-    std::string theta_in;
-    number_in(&o_, "rope_theta", c_.rope_theta, theta_in);
-    std::string partial_in;
-    double partial = 1.0;
-    number_in(&o_, "partial_rotary_factor", partial, partial_in);
-    for (const JsonObject& s : scalings) {
-      number_in(&s, "rope_theta", c_.rope_theta, theta_in);
-      number_in(&s, "partial_rotary_factor", partial, partial_in);
-    }
-    if (partial != 1.0)
-      fail("cfg.unsupported", partial_in, "1", std::to_string(partial),
-           "Partial rotary embeddings are not supported");
-    for (const JsonObject& s : scalings) {
-      if (type_of(s) != type_of(scalings.front())) {
-        fail("cfg.conflict", s.pointer_to("rope_type"),
-             "the type of rope_scaling, \"" + escape_untrusted(type_of(scalings.front())) + "\"",
-             "\"" + escape_untrusted(type_of(s)) + "\"");
-      }
-    }
-    if (!scalings.empty()) read_scaling(scalings, type_of(scalings.front()));
-  }
-
-  void read_scaling(const std::vector<JsonObject>& scalings, const std::string& type) {
-    RopeScaling& r = c_.rope_scaling;
-    if (type == "default") return;
-    if (type == "linear") {
-      r.type = RopeScaling::Type::linear;
-    } else if (type == "llama3") {
-      r.type = RopeScaling::Type::llama3;
-    } else {
-      fail("cfg.unsupported", scalings.front().pointer_to("rope_type"), "default, linear or llama3",
-           "\"" + escape_untrusted(type) + "\"", "Ignoring it would give wrong text quietly");
-    }
-    r.factor = required(scalings, "factor");
-    if (r.type != RopeScaling::Type::llama3) return;
-    r.low_freq_factor = required(scalings, "low_freq_factor");
-    r.high_freq_factor = required(scalings, "high_freq_factor");
-    required(scalings, "original_max_position_embeddings");
-    r.original_max_position_embeddings =
-        first_with(scalings, "original_max_position_embeddings")
-            .integer("original_max_position_embeddings", 1, limits::kContext);
-  }
-
-  static const JsonObject& first_with(const std::vector<JsonObject>& scalings, const char* key) {
-    const auto it =
-        std::find_if(scalings.begin(), scalings.end(), [&](const JsonObject& s) { return s.has(key); });
-    return it == scalings.end() ? scalings.front() : *it;
-  }
-
-  // The value of `key`, the same wherever it stands; cfg.missing when it stands nowhere.
-  double required(const std::vector<JsonObject>& scalings, const char* key) const {
-    double value = first_with(scalings, key).number(key);
-    std::string seen_in = first_with(scalings, key).pointer_to(key);
-    for (const JsonObject& s : scalings) number_in(&s, key, value, seen_in);
-    return value;
+  // A null stands for as many as heads, in every family.
+  std::int64_t key_value_heads(const Family& family) const {
+    const bool left_out = !o_.value().contains("num_key_value_heads");
+    const std::int64_t otherwise =
+        left_out && family.num_key_value_heads != 0 ? family.num_key_value_heads : c_.num_attention_heads;
+    return o_.integer_or("num_key_value_heads", otherwise, INT64_MIN, INT64_MAX);
   }
 
   void read_biases() {
@@ -252,26 +181,37 @@ std::vector<std::int64_t> token_ids(const JsonObject& o, const char* key) {
   return ids;
 }
 
+std::string label_of_config(const std::string& folder) {
+  return escape_untrusted(join_path(folder, kConfig), 1000);
+}
+
 }  // namespace
 
 ModelConfig read_hf_config(const std::string& folder) {
-  const std::string path = join_path(folder, "config.json");
-  const std::string file = escape_untrusted(path, 1000);
-  const Json json = parse_json(read_file(path, kMaxConfigBytes), file);
+  const std::string file = label_of_config(folder);
+  const Json json = parse_json(read_model_file(folder, kConfig, kMaxConfigBytes), file);
   ModelConfig config = Reader(json, file).read();
-  // What generate() of transformers stops at: generation_config.json, and config.json where that says
-  // nothing.
   const JsonObject root(json, file);
   if (root.has("eos_token_id")) config.eos_token_ids = token_ids(root, "eos_token_id");
-  const std::string generation_path = join_path(folder, "generation_config.json");
-  if (is_regular_file(generation_path)) {
-    const std::string generation_file = escape_untrusted(generation_path, 1000);
-    const Json generation = parse_json(read_file(generation_path, kMaxConfigBytes), generation_file);
+  // What generate() of transformers stops at: what generation_config.json says alone, config.json's where
+  // there is no such file. Where the file is there and says nothing transformers would never stop; then
+  // config.json's ids hold here.
+  if (has_model_file(folder, kGenerationConfig)) {
+    const std::string generation_file = escape_untrusted(join_path(folder, kGenerationConfig), 1000);
+    const Json generation =
+        parse_json(read_model_file(folder, kGenerationConfig, kMaxConfigBytes), generation_file);
     const JsonObject g(generation, generation_file);
     if (g.has("eos_token_id")) config.eos_token_ids = token_ids(g, "eos_token_id");
   }
   validate(config, file);
   return config;
+}
+
+std::string stated_dtype(const std::string& folder) {
+  const std::string file = label_of_config(folder);
+  const Json json = parse_json(read_model_file(folder, kConfig, kMaxConfigBytes), file);
+  const JsonObject root(json, file);
+  return root.string_or("dtype", root.string_or("torch_dtype", ""));
 }
 
 }  // namespace safetylock

@@ -12,4 +12,7 @@ namespace safetylock {
 /// cfg.unsupported for anything that would change what the model computes and is not implemented.
 ModelConfig read_hf_config(const std::string& folder);
 
+/// The type that config.json says the weights were saved in ("bfloat16"); empty when it says none.
+std::string stated_dtype(const std::string& folder);
+
 }  // namespace safetylock

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "safetylock/log.h"
 #include "support/errors.h"
 #include "support/hf_folder.h"
 #include "support/temporary.h"
@@ -113,6 +114,18 @@ TEST_F(HfCheckpointTest, Transformers4Spellings) {
   EXPECT_EQ(c->config().rope_scaling.factor, 2.0);
   f.config["rope_scaling"] = nullptr;
   EXPECT_EQ(open(f)->config().rope_scaling.type, RopeScaling::Type::none);
+}
+
+// As transformers 5 does; beside the factors it would be an error in version 4.
+TEST_F(HfCheckpointTest, OriginalContextStandsAtTheTopOrIsTheModels) {
+  HfFolder f = tiny_hf("llama");
+  f.config["rope_scaling"] = {
+      {"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}};
+  EXPECT_EQ(open(f)->config().rope_scaling.original_max_position_embeddings, 64);
+  f.config["original_max_position_embeddings"] = 16;
+  EXPECT_EQ(open(f)->config().rope_scaling.original_max_position_embeddings, 16);
+  f.config["rope_scaling"]["original_max_position_embeddings"] = 32;
+  EXPECT_EQ(code(f), "cfg.conflict");
 }
 
 TEST_F(HfCheckpointTest, ContradictingSpellingsAreRefused) {
@@ -227,6 +240,7 @@ TEST_F(HfCheckpointTest, C12_C13_RopeAndEps) {
   EXPECT_EQ(with("rope_scaling", {{"rope_type", "llama3"}, {"factor", 2.0}}), "cfg.missing");
   EXPECT_EQ(with("partial_rotary_factor", 0.5), "cfg.unsupported");
   EXPECT_EQ(with("rope_parameters", {{"partial_rotary_factor", 0.5}}), "cfg.unsupported");
+  EXPECT_EQ(with("rope_parameters", {{"full_attention", {{"rope_type", "default"}}}}), "cfg.unsupported");
 }
 
 TEST_F(HfCheckpointTest, C14_TiedEmbeddings) {
@@ -261,10 +275,35 @@ TEST_F(HfCheckpointTest, C16_CustomCodeIsNeverRun) {
   EXPECT_EQ(code(f), "cfg.custom_code");
 }
 
+TEST_F(HfCheckpointTest, C17_TensorsSayTheirType) {
+  const auto notes_for = [&](const char* dtype) {
+    HfFolder f = tiny_hf("llama");
+    f.config["torch_dtype"] = dtype;
+    std::string notes;
+    set_log_sink(LogLevel::info, [&](LogLevel, std::string_view line) { notes += line; });
+    const auto c = open(f);
+    set_log_sink(LogLevel::warning, nullptr);
+    EXPECT_EQ(c->tensors().front().storage, "F32");
+    return notes;
+  };
+  EXPECT_NE(notes_for("bfloat16").find("config.json says bfloat16"), std::string::npos);
+  EXPECT_EQ(notes_for("float32"), "");
+  EXPECT_EQ(notes_for("auto"), "");
+}
+
 TEST_F(HfCheckpointTest, C18_TokenIds) {
   for (const Json& bad :
        {Json(10), Json(-1), Json("2"), Json(2.0), Json::array(), Json({2, "x"}), Json({2, 10})}) {
     EXPECT_EQ(with("eos_token_id", bad), "cfg.token_id") << bad.dump();
+  }
+  for (const char* bad : {R"({"eos_token_id": "2"})", R"({"eos_token_id": [true]})",
+                          R"({"eos_token_id": []})", R"({"eos_token_id": -1})", R"({"eos_token_id": 1.0})"}) {
+    (void)open(tiny_hf("llama"));
+    folder_->write("generation_config.json", bad);
+    const auto e = test::error_of([&] { (void)Checkpoint::open(folder_->path()); });
+    ASSERT_TRUE(e) << bad;
+    EXPECT_EQ(e->code, "cfg.token_id");
+    EXPECT_EQ(e->file, folder_->path("generation_config.json"));
   }
   EXPECT_EQ(with("bos_token_id", 10), "cfg.token_id");
   EXPECT_EQ(with("bos_token_id", nullptr), "no error");
