@@ -56,9 +56,9 @@ struct ChatTemplateOptions {
 
 class ChatTemplate {
  public:
-  /// Reads the template of a model: a GGUF file's metadata, or a Hugging Face folder's chat_template.jinja or
-  /// tokenizer_config.json (the template named "default" of a list). Throws template.missing when the model
-  /// has none.
+  /// Reads the templates of a model: a GGUF file's metadata, or a Hugging Face folder's chat_template.jinja
+  /// and additional_chat_templates, else its tokenizer_config.json, else its chat_template.json. Of several,
+  /// "default" is used, and with tools "tool_use". Throws template.missing when the model has none.
   static ChatTemplate from_pretrained(const std::string& path);
   /// `source` is the template's text; `bos_token`/`eos_token` are what it may print under these names, empty:
   /// undefined.
@@ -77,6 +77,7 @@ class ChatTemplate {
   RenderedPrompt render(const std::vector<ChatMessage>& messages,
                         const ChatTemplateOptions& options = {}) const;
 
+  /// The text of the default template.
   const std::string& source() const noexcept;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -28,11 +29,28 @@ RenderedPrompt::Span RenderedPrompt::span_of(int message) const {
   return {first->begin, last->end, message};
 }
 
+namespace {
+
+constexpr std::string_view kDefault = "default";
+constexpr std::string_view kToolUse = "tool_use";
+
+}  // namespace
+
 struct ChatTemplate::Impl {
-  std::string source;
-  std::string file;
+  std::vector<NamedTemplate> templates;
   SpecialTokens special_tokens;
-  jinja::Block block;
+  std::optional<jinja::Block> default_block;
+
+  const NamedTemplate* find(std::string_view name) const {
+    const auto it = std::find_if(templates.begin(), templates.end(),
+                                 [&](const NamedTemplate& t) { return t.name == name; });
+    return it == templates.end() ? nullptr : &*it;
+  }
+  // A mistake in the default is found at once; other templates may never be needed.
+  void parse_default() {
+    if (const NamedTemplate* t = find(kDefault)) default_block = jinja::parse_template(t->source, t->file);
+  }
+  const NamedTemplate& choose(bool tools) const;
 };
 
 namespace {
@@ -122,20 +140,32 @@ Map variables_of(Execution& run, const SpecialTokens& special_tokens,
 
 }  // namespace
 
+// As transformers chooses.
+const NamedTemplate& ChatTemplate::Impl::choose(bool tools) const {
+  const NamedTemplate* chosen = tools ? find(kToolUse) : nullptr;
+  if (chosen == nullptr) chosen = find(kDefault);
+  if (chosen != nullptr) return *chosen;
+  std::string names;
+  for (const NamedTemplate& t : templates)
+    names += (names.empty() ? "\"" : ", \"") + escape_untrusted(t.name) + "\"";
+  throw Error({"template.missing", templates.front().file, "", "a chat template named \"default\"",
+               "only " + names, "The model's templates are for other uses than plain conversations"});
+}
+
 ChatTemplate::ChatTemplate(std::string source, std::string bos_token, std::string eos_token)
     : impl_(std::make_unique<Impl>()) {
-  impl_->source = std::move(source);
+  impl_->templates = {{std::string(kDefault), std::move(source), ""}};
   impl_->special_tokens = {{"bos_token", std::move(bos_token)}, {"eos_token", std::move(eos_token)}};
-  impl_->block = jinja::parse_template(impl_->source, impl_->file);
+  impl_->parse_default();
 }
 
 ChatTemplate ChatTemplate::from_pretrained(const std::string& path) {
-  ChatTemplateSource found = find_chat_template(path);
+  ChatTemplateSource found = find_chat_templates(path);
   ChatTemplate result("", "", "");
-  result.impl_->source = std::move(found.source);
-  result.impl_->file = std::move(found.file);
+  result.impl_->templates = std::move(found.templates);
   result.impl_->special_tokens = std::move(found.special_tokens);
-  result.impl_->block = jinja::parse_template(result.impl_->source, result.impl_->file);
+  result.impl_->default_block.reset();
+  result.impl_->parse_default();
   return result;
 }
 
@@ -144,16 +174,21 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 const std::string& ChatTemplate::source() const noexcept {
-  return impl_->source;
+  const NamedTemplate* found = impl_->find(kDefault);
+  return found != nullptr ? found->source : impl_->templates.front().source;
 }
 
 RenderedPrompt ChatTemplate::render(const std::vector<ChatMessage>& messages,
                                     const ChatTemplateOptions& options) const {
-  Execution run(impl_->file);
+  const NamedTemplate& chosen = impl_->choose(!options.tools_json.empty());
+  Execution run(chosen.file);
   const Map variables = variables_of(run, impl_->special_tokens, messages, options);
   jinja::Interpreter interpreter(run, variables,
                                  options.clock ? options.clock : std::chrono::system_clock::now);
-  const jinja::MarkedText rendered = interpreter.render(impl_->block);
+  const bool is_default = chosen.name == kDefault;
+  const std::optional<jinja::Block> other =
+      is_default ? std::nullopt : std::optional(jinja::parse_template(chosen.source, chosen.file));
+  const jinja::MarkedText rendered = interpreter.render(is_default ? *impl_->default_block : *other);
   RenderedPrompt prompt;
   prompt.text = rendered.bytes();
   size_t begin = 0;

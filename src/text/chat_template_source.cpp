@@ -1,10 +1,13 @@
 #include "text/chat_template_source.h"
 
+#include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "formats/gguf.h"
+#include "formats/model_folder.h"
 #include "safetylock/error.h"
 #include "text/template_execution.h"
 
@@ -12,16 +15,44 @@ namespace safetylock {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 64U << 20U;  // tokenizer_config.json lists every added token
+constexpr size_t kMaxTemplates = 64;
+constexpr const char* kDefault = "default";
+constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 
 [[noreturn]] void fail_missing(const std::string& path, const std::string& expected) {
   throw Error({"template.missing", path, "", expected, "none",
                "A base model has no chat template; use the chat model it belongs to"});
 }
 
+void check_number(size_t templates, const std::string& file) {
+  if (templates <= kMaxTemplates) return;
+  throw Error({"limit.templates", file, "", "at most " + std::to_string(kMaxTemplates) + " chat templates",
+               std::to_string(templates), ""});
+}
+
+// Adds `t`, in place of one of its name.
+void put(std::vector<NamedTemplate>& templates, NamedTemplate t) {
+  const auto same = std::find_if(templates.begin(), templates.end(),
+                                 [&](const NamedTemplate& other) { return other.name == t.name; });
+  if (same == templates.end()) {
+    templates.push_back(std::move(t));
+  } else {
+    *same = std::move(t);
+  }
+}
+
 ChatTemplateSource from_gguf(const std::string& path) {
+  const std::string kKey = "tokenizer.chat_template", kNames = "tokenizer.chat_templates";
   const GgufFile gguf(path);
-  if (!gguf.has("tokenizer.chat_template")) fail_missing(path, "the metadata key tokenizer.chat_template");
-  ChatTemplateSource found{gguf.string("tokenizer.chat_template"), path, {}};
+  ChatTemplateSource found;
+  if (gguf.has(kKey)) put(found.templates, {kDefault, gguf.string(kKey), path});
+  if (gguf.has(kNames)) {
+    check_number(gguf.strings(kNames).size(), path);
+    for (const std::string& name : gguf.strings(kNames)) {
+      if (name != kDefault) put(found.templates, {name, gguf.string(kKey + "." + name), path});
+    }
+  }
+  if (found.templates.empty()) fail_missing(path, "the metadata key " + kKey);
   static constexpr std::array<std::pair<const char*, const char*>, 4> kTokens{{
       {"bos_token", "tokenizer.ggml.bos_token_id"},
       {"eos_token", "tokenizer.ggml.eos_token_id"},
@@ -37,48 +68,103 @@ ChatTemplateSource from_gguf(const std::string& path) {
   return found;
 }
 
+// One of the folder's JSON files; an empty object where it is not there.
+class JsonFile {
+ public:
+  JsonFile(const std::string& folder, const std::string& name)
+      : json_(has_model_file(folder, name)
+                  ? parse_json(read_model_file(folder, name, kMaxConfigBytes), join_path(folder, name))
+                  : Json::object()),
+        root_(json_, join_path(folder, name)) {}
+  JsonFile(const JsonFile&) = delete;
+  JsonFile& operator=(const JsonFile&) = delete;
+
+  const JsonObject& root() const { return root_; }
+
+ private:
+  Json json_;
+  JsonObject root_;
+};
+
 // A special token is a string or an object with its text under "content".
-SpecialTokens special_tokens_of(const JsonObject& config) {
-  SpecialTokens tokens;
+void add_special_tokens(const JsonObject& object, SpecialTokens& tokens) {
   for (const char* name :
        {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
-    if (!config.has(name)) continue;
-    const bool object = config.at(name).is_object();
-    tokens.emplace_back(name, object ? config.object(name).string("content") : config.string(name));
+    if (!object.has(name)) continue;
+    std::erase_if(tokens, [&](const auto& token) { return token.first == name; });
+    const bool whole = object.at(name).is_object();
+    tokens.emplace_back(name, whole ? object.object(name).string("content") : object.string(name));
   }
+}
+
+// special_tokens_map.json is older, and holds where tokenizer_config.json does not list the added tokens.
+SpecialTokens special_tokens_of(const std::string& folder, const JsonObject& config) {
+  SpecialTokens tokens;
+  add_special_tokens(config, tokens);
+  if (!config.value().contains("added_tokens_decoder"))
+    add_special_tokens(JsonFile(folder, "special_tokens_map.json").root(), tokens);
   return tokens;
 }
 
-// `chat_template` is a string or a list of {"name", "template"}.
-std::string template_of(const JsonObject& config) {
-  const Json& value = config.at("chat_template");
-  if (!value.is_array()) return config.string("chat_template");
-  for (size_t i = 0; i < value.size(); ++i) {
-    const JsonObject named(value[i], config.file(), config.pointer_to("chat_template/" + std::to_string(i)));
-    if (named.string("name") == "default") return named.string("template");
+// The names, without ending, of the templates in additional_chat_templates.
+std::vector<std::string> additional_names(const std::string& folder, const std::string& inner) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(join_path(folder, inner), ignored)) {
+    if (entry.path().extension() == ".jinja") names.push_back(entry.path().stem().string());
+    check_number(names.size(), join_path(folder, inner));
   }
-  fail_missing(config.file(), "a chat template named \"default\"");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<NamedTemplate> templates_in_files(const std::string& folder) {
+  const std::string kOwn = "chat_template.jinja", kInner = "additional_chat_templates";
+  std::vector<NamedTemplate> templates;
+  const auto add = [&](const std::string& name, const std::string& file) {
+    put(templates, {name, read_model_file(folder, file, jinja::kMaxSourceBytes), join_path(folder, file)});
+  };
+  if (has_model_file(folder, kOwn)) add(kDefault, kOwn);
+  for (const std::string& name : additional_names(folder, kInner)) add(name, kInner + "/" + name + ".jinja");
+  return templates;
+}
+
+// `chat_template` is a text, a list of {"name", "template"} or an object of name and text.
+std::vector<NamedTemplate> templates_of(const JsonObject& config) {
+  const std::string kKey = "chat_template";
+  std::vector<NamedTemplate> templates;
+  if (!config.has(kKey)) return templates;
+  const Json& value = config.at(kKey);
+  if (value.is_array() || value.is_object()) check_number(value.size(), config.file());
+  if (value.is_array()) {
+    for (size_t i = 0; i < value.size(); ++i) {
+      const JsonObject named(value[i], config.file(), config.pointer_to(kKey + "/" + std::to_string(i)));
+      put(templates, {named.string("name"), named.string("template"), config.file()});
+    }
+  } else if (value.is_object()) {
+    const JsonObject object = config.object(kKey);
+    for (const auto& [name, unused] : value.items())
+      put(templates, {name, object.string(name), config.file()});
+  } else {
+    put(templates, {kDefault, config.string(kKey), config.file()});
+  }
+  return templates;
 }
 
 ChatTemplateSource from_folder(const std::string& folder) {
-  const std::string own_file = join_path(folder, "chat_template.jinja");
-  const std::string config_file = join_path(folder, "tokenizer_config.json");
-  const bool has_config = is_regular_file(config_file);
-  const Json json =
-      has_config ? parse_json(read_file(config_file, kMaxConfigBytes), config_file) : Json::object();
-  const JsonObject config(json, config_file);
-  if (is_regular_file(own_file)) {
-    return {read_file(own_file, jinja::kMaxSourceBytes), own_file, special_tokens_of(config)};
-  }
-  if (!config.has("chat_template")) {
+  const JsonFile config(folder, kTokenizerConfig);
+  ChatTemplateSource found{templates_in_files(folder), special_tokens_of(folder, config.root())};
+  if (found.templates.empty()) found.templates = templates_of(config.root());
+  if (found.templates.empty()) found.templates = templates_of(JsonFile(folder, "chat_template.json").root());
+  if (found.templates.empty())
     fail_missing(folder, "chat_template.jinja, or chat_template in tokenizer_config.json");
-  }
-  return {template_of(config), config_file, special_tokens_of(config)};
+  return found;
 }
 
 }  // namespace
 
-ChatTemplateSource find_chat_template(const std::string& path) {
+ChatTemplateSource find_chat_templates(const std::string& path_or_repository) {
+  const std::string path = resolve_model_path(path_or_repository);
   return is_directory(path) ? from_folder(path) : from_gguf(path);
 }
 

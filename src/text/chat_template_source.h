@@ -1,4 +1,4 @@
-// Where a model keeps its chat template.
+// Where a model keeps its chat templates.
 #pragma once
 
 #include <string>
@@ -10,13 +10,23 @@ namespace safetylock {
 /// {"bos_token", "<s>"} ...: the variables of these names.
 using SpecialTokens = std::vector<std::pair<std::string, std::string>>;
 
-struct ChatTemplateSource {
+struct NamedTemplate {
+  std::string name;  ///< "default", "tool_use" ...
   std::string source;
   std::string file;  ///< labels errors
+};
+
+struct ChatTemplateSource {
+  std::vector<NamedTemplate> templates;  ///< each name once; never empty
   SpecialTokens special_tokens;
 };
 
-/// `path`: a GGUF file or a Hugging Face folder. Throws template.missing, io.*, json.*, cfg.*.
-ChatTemplateSource find_chat_template(const std::string& path);
+/// `path`: a GGUF file, a Hugging Face folder or the folder of a model in a hub cache. Of a folder, as
+/// transformers does, the first that is there of
+///   chat_template.jinja (the default) and additional_chat_templates/NAME.jinja
+///   chat_template in tokenizer_config.json: a text, a list of {"name", "template"} or an object of them
+///   chat_template.json, which processors of transformers 4 wrote
+/// Throws template.missing, limit.templates, io.*, json.*, cfg.*.
+ChatTemplateSource find_chat_templates(const std::string& path);
 
 }  // namespace safetylock

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "support/errors.h"
+#include "support/gguf_builder.h"
 #include "support/temporary.h"
 #include "text/chat_messages.h"
 
@@ -351,8 +352,10 @@ TEST(ChatTemplateOptionsTest, OwnTemplateMayBeUsedAfterMoves) {
 
 class ChatTemplateFolder : public testing::Test {
  protected:
-  std::string rendered() const {
-    return ChatTemplate::from_pretrained(folder_.path()).render({{"user", "Hi", ""}}).text;
+  std::string rendered(const std::string& tools = "") const {
+    ChatTemplateOptions options;
+    options.tools_json = tools;
+    return ChatTemplate::from_pretrained(folder_.path()).render({{"user", "Hi", ""}}, options).text;
   }
   test::TemporaryFolder folder_;
 };
@@ -367,12 +370,63 @@ TEST_F(ChatTemplateFolder, OwnFileComesFirst) {
 }
 
 TEST_F(ChatTemplateFolder, NamedTemplates) {
-  folder_.write(
-      "tokenizer_config.json",
-      R"({"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]})");
-  EXPECT_EQ(rendered(), "d");
+  const char* list =
+      R"({"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]})";
+  const char* object = R"({"chat_template": {"tool_use": "t", "default": "d"}})";
+  for (const char* config : {list, object}) {
+    folder_.write("tokenizer_config.json", config);
+    EXPECT_EQ(rendered(), "d");
+    EXPECT_EQ(rendered("[]"), "t");
+  }
   folder_.write("tokenizer_config.json", R"({"chat_template": [{"name": "tool_use", "template": "t"}]})");
+  EXPECT_EQ(rendered("[]"), "t");
+  const auto error = error_of([&] { rendered(); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "template.missing");
+  EXPECT_EQ(error->found, "only \"tool_use\"");
+}
+
+TEST_F(ChatTemplateFolder, FilesTakeThePlaceOfAllInTheConfig) {
+  folder_.write("tokenizer_config.json", R"({"chat_template": {"tool_use": "t", "default": "d"}})");
+  folder_.write("additional_chat_templates/rag.jinja", "r");
   EXPECT_EQ(code_of([&] { rendered(); }), "template.missing");
+  folder_.write("chat_template.jinja", "own");
+  EXPECT_EQ(rendered(), "own");
+  EXPECT_EQ(rendered("[]"), "own");
+  folder_.write("additional_chat_templates/tool_use.jinja", "tools");
+  EXPECT_EQ(rendered("[]"), "tools");
+  folder_.write("additional_chat_templates/default.jinja", "additional");
+  EXPECT_EQ(rendered(), "additional");
+}
+
+TEST_F(ChatTemplateFolder, FileOfOldProcessorsComesLast) {
+  folder_.write("chat_template.json", R"({"chat_template": "old"})");
+  EXPECT_EQ(rendered(), "old");
+  folder_.write("tokenizer_config.json", R"({"chat_template": "config"})");
+  EXPECT_EQ(rendered(), "config");
+}
+
+TEST_F(ChatTemplateFolder, SpecialTokensOfTheOlderFile) {
+  folder_.write("chat_template.jinja", "{{ bos_token }}{{ eos_token }}");
+  folder_.write("special_tokens_map.json", R"({"bos_token": {"content": "<old>"}})");
+  EXPECT_EQ(rendered(), "<old>");
+  folder_.write("tokenizer_config.json", R"({"bos_token": "<new>", "eos_token": "<e>"})");
+  EXPECT_EQ(rendered(), "<old><e>");
+  folder_.write("tokenizer_config.json",
+                R"({"bos_token": "<new>", "eos_token": "<e>", "added_tokens_decoder": {}})");
+  EXPECT_EQ(rendered(), "<new><e>");
+}
+
+TEST_F(ChatTemplateFolder, TemplateThatIsNotUsedMayBeBroken) {
+  folder_.write("tokenizer_config.json", R"({"chat_template": {"tool_use": "{{", "default": "d"}})");
+  EXPECT_EQ(rendered(), "d");
+  EXPECT_EQ(code_of([&] { rendered("[]"); }), "template.syntax");
+}
+
+TEST_F(ChatTemplateFolder, TooManyTemplates) {
+  for (int i = 0; i < 65; ++i)
+    folder_.write("additional_chat_templates/" + std::to_string(i) + ".jinja", "x");
+  EXPECT_EQ(code_of([&] { rendered(); }), "limit.templates");
 }
 
 TEST_F(ChatTemplateFolder, WithoutTemplate) {
@@ -381,7 +435,30 @@ TEST_F(ChatTemplateFolder, WithoutTemplate) {
   EXPECT_EQ(code_of([&] { rendered(); }), "template.missing");
   folder_.write("tokenizer_config.json", R"({"chat_template": 5})");
   EXPECT_EQ(code_of([&] { rendered(); }), "cfg.type");
+  for (const char* bad :
+       {R"({"chat_template": [5]})", R"({"chat_template": {"default": 5}})", R"({"bos_token": 5})"}) {
+    folder_.write("tokenizer_config.json", bad);
+    EXPECT_EQ(code_of([&] { rendered(); }), "cfg.type") << bad;
+  }
+  folder_.write("tokenizer_config.json", R"({"chat_template": [{"name": "default"}]})");
+  EXPECT_EQ(code_of([&] { rendered(); }), "cfg.missing");
   EXPECT_EQ(code_of([&] { ChatTemplate::from_pretrained(folder_.path("nothing.gguf")); }), "io.open");
+}
+
+TEST_F(ChatTemplateFolder, NamedTemplatesOfGguf) {
+  test::GgufBuilder gguf;
+  gguf.string("tokenizer.chat_template", "d").string("tokenizer.chat_template.tool_use", "t");
+  const auto text = [&](const std::string& tools) {
+    ChatTemplateOptions options;
+    options.tools_json = tools;
+    return ChatTemplate::from_pretrained(folder_.write("m.gguf", gguf.build())).render({}, options).text;
+  };
+  EXPECT_EQ(text("[]"), "d") << "not named in the list of templates";
+  gguf.strings("tokenizer.chat_templates", {"tool_use", "default"});
+  EXPECT_EQ(text(""), "d");
+  EXPECT_EQ(text("[]"), "t");
+  gguf.remove("tokenizer.chat_templates").strings("tokenizer.chat_templates", {"nosuch"});
+  EXPECT_EQ(code_of([&] { text(""); }), "cfg.missing");
 }
 
 TEST_F(ChatTemplateFolder, ErrorsNameTheFile) {
