@@ -5,14 +5,17 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "formats/checkpoint_tensors.h"
 #include "formats/lora_config.h"
+#include "formats/model_folder.h"
 #include "formats/safetensors.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
+constexpr const char* kTensors = "adapter_model.safetensors";
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kA = ".lora_A.weight";
 constexpr std::string_view kB = ".lora_B.weight";
@@ -36,6 +39,7 @@ class Loader {
     out_.targets = config_.targets;
     out_.all_linear = config_.all_linear;
     out_.restricted = config_.restricted;
+    out_.ensure_weight_tying = config_.ensure_weight_tying;
   }
 
   LoraAdapter load() {
@@ -44,6 +48,10 @@ class Loader {
     if (out_.modules.empty() && out_.replacements.empty()) {
       fail("lora.no_effect", "", "tensors", "none", "The adapter would change nothing");
     }
+    check_second_copies();
+    // Decided by tensors and fingerprints, not by a name: adapters fit other copies of their base too.
+    log::info("{}: the adapter was made for {}", out_.path,
+              out_.base_model.empty() ? "a base model it does not name" : escape_untrusted(out_.base_model));
     check_targets_present();
     return std::move(out_);
   }
@@ -55,17 +63,16 @@ class Loader {
   }
 
   static SafetensorsFile open_tensors(const std::string& folder) {
-    const std::string path = join_path(folder, "adapter_model.safetensors");
-    if (!is_regular_file(path)) {
+    if (!has_model_file(folder, kTensors)) {
       for (const char* pickle : {"adapter_model.bin", "adapter_model.pt"}) {
-        if (!is_regular_file(join_path(folder, pickle))) continue;
+        if (!has_model_file(folder, pickle)) continue;
         throw Error(
             {"lora.pickle_refused", escape_untrusted(folder, 1000), pickle, "adapter_model.safetensors",
              "a Python pickle",
              "Pickles can run code and are never read; save the adapter with safe_serialization=True"});
       }
     }
-    return SafetensorsFile::open(path);
+    return SafetensorsFile::open(open_model_file(folder, kTensors));
   }
 
   // Files one tensor under its module, or as a replacement.
@@ -86,7 +93,42 @@ class Loader {
            "lora_A.weight and lora_B.weight of linear layers", dora ? "DoRA" : "another kind of adapter",
            "Merge it with PEFT first");
     } else {
-      out_.replacements.push_back({std::string(name), t.shape, read(t)});
+      add_replacement(std::string(name), t);
+    }
+  }
+
+  // Beside "X.weight" a file may have "X.base_layer.weight", the base's tensor under an adapted X; and of a
+  // saved module "X.original_module.weight", the base's tensor beside the copy, and
+  // "X.modules_to_save.weight", the copy a second time.
+  void add_replacement(std::string name, const SafetensorsTensor& t) {
+    const bool of_base = remove_part(name, ".base_layer") || remove_part(name, ".original_module");
+    const bool second_time = !of_base && remove_part(name, ".modules_to_save");
+    const std::string_view module = std::string_view(name).substr(0, name.rfind('.'));
+    LoraReplacement r{name, t.shape, read(t), second_time || (!of_base && config_.saves(module))};
+    if (second_time) {
+      second_copies_.push_back(std::move(r));
+    } else if (replaced_.emplace(name, r.own_copy).second) {
+      out_.replacements.push_back(std::move(r));
+    } else {
+      fail("lora.duplicate", "tensor " + in_quotes(t.name), "one tensor in the place of " + in_quotes(name),
+           "two");
+    }
+  }
+
+  static bool remove_part(std::string& name, std::string_view part) {
+    const size_t at = name.rfind(part);
+    if (at == std::string::npos || name.find('.', at + 1) != at + part.size()) return false;
+    name.erase(at, part.size());
+    return true;
+  }
+
+  // PEFT reads the other one.
+  void check_second_copies() const {
+    for (const LoraReplacement& r : second_copies_) {
+      const LoraReplacement* first = out_.find_replacement(r.tensor, true);
+      if (first != nullptr && first->shape == r.shape && first->values == r.values) continue;
+      fail("lora.duplicate", "tensor " + in_quotes(r.tensor), "the values of its modules_to_save",
+           first == nullptr ? "no such tensor" : "other values", "Save the adapter again");
     }
   }
 
@@ -142,6 +184,8 @@ class Loader {
   LoraConfig config_;
   SafetensorsFile file_;
   std::set<std::string> seen_;
+  std::set<std::pair<std::string, bool>> replaced_;  // tensors, and whether by a copy of their own
+  std::vector<LoraReplacement> second_copies_;
   std::map<std::string, Halves> halves_;
   LoraAdapter out_;
 };
@@ -159,13 +203,19 @@ const LoraModule* LoraAdapter::find(std::string_view weight) const {
 }
 
 const LoraReplacement* LoraAdapter::find_replacement(std::string_view tensor) const {
-  const auto it = std::find_if(replacements.begin(), replacements.end(),
-                               [&](const auto& r) { return r.tensor == tensor; });
+  const LoraReplacement* own_copy = find_replacement(tensor, true);
+  return own_copy != nullptr ? own_copy : find_replacement(tensor, false);
+}
+
+const LoraReplacement* LoraAdapter::find_replacement(std::string_view tensor, bool own_copy) const {
+  const auto it = std::find_if(replacements.begin(), replacements.end(), [&](const LoraReplacement& r) {
+    return r.own_copy == own_copy && r.tensor == tensor;
+  });
   return it == replacements.end() ? nullptr : &*it;
 }
 
 LoraAdapter load_lora(const std::string& folder) {
-  return Loader(folder).load();
+  return Loader(resolve_model_path(folder)).load();
 }
 
 }  // namespace safetylock

@@ -23,11 +23,16 @@ struct LoraModule {
   std::vector<float> b;  ///< [out_features, r]
 };
 
-/// A tensor that takes the place of the base's ("modules_to_save", saved embeddings).
+/// A tensor that takes the place of the base's. Embeddings and output heads may have another number of rows,
+/// when tokens were added to the vocabulary.
 struct LoraReplacement {
   std::string tensor;  ///< name in the base, e.g. "lm_head.weight"
   std::vector<std::uint64_t> shape;
   std::vector<float> values;
+  /// Its module is in "modules_to_save": a copy of its own, which shares nothing. Otherwise the base's own
+  /// tensor was saved with the adapter, and what is tied to it follows. A module may have both; the copy is
+  /// what it computes with.
+  bool own_copy = false;
 };
 
 struct LoraAdapter {
@@ -40,10 +45,13 @@ struct LoraAdapter {
   std::vector<std::string> targets;  ///< last parts of module paths; empty when given as a regular expression
   bool all_linear = false;           ///< "all-linear": every linear layer but the output head
   bool restricted = false;  ///< to some layers, so that not every module of a target's name must be there
+  bool ensure_weight_tying = false;  ///< a copy of the embedding is the output head of a tied model too
 
   /// The change of the base's tensor `weight` ("<module>.weight"), or nullptr.
   const LoraModule* find(std::string_view weight) const;
+  /// What the base's tensor is replaced by, its own copy first, or nullptr.
   const LoraReplacement* find_replacement(std::string_view tensor) const;
+  const LoraReplacement* find_replacement(std::string_view tensor, bool own_copy) const;
 };
 
 /// Reads adapter_config.json and adapter_model.safetensors. Throws Error io.*, st.*, lora.config, lora.rank,
@@ -53,7 +61,7 @@ LoraAdapter load_lora(const std::string& folder);
 
 /// Proves that every part of the adapter has its place in the base: throws Error lora.target (with the
 /// nearest name), lora.shape, lora.no_effect (nothing would change), lora.partial (layers the config names
-/// are not in the file), lora.unsupported (an embedding replaced while the output head shares it).
+/// are not in the file).
 void check_lora_fits(const LoraAdapter& adapter, std::span<const CheckpointTensor> base);
 
 }  // namespace safetylock

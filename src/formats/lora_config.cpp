@@ -6,17 +6,19 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "formats/model_folder.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
+constexpr const char* kFile = "adapter_config.json";
 constexpr std::int64_t kMaxRank = 65'536;
 
 // Fields that are read below or change nothing about a trained adapter. Any other one that is set could, so
 // it is refused.
-constexpr std::array<std::string_view, 26> kKnownFields = {"peft_type",
+constexpr std::array<std::string_view, 27> kKnownFields = {"peft_type",
                                                            "peft_version",
                                                            "task_type",
                                                            "auto_mapping",
@@ -41,7 +43,8 @@ constexpr std::array<std::string_view, 26> kKnownFields = {"peft_type",
                                                            "eva_config",
                                                            "runtime_config",
                                                            "fan_in_fan_out",
-                                                           "lora_bias"};
+                                                           "lora_bias",
+                                                           "ensure_weight_tying"};
 
 // Ways to initialise that leave the base's weights as they are. Others (pissa, olora, corda ...) change the
 // base too, so that A and B alone are not the adapter.
@@ -73,6 +76,7 @@ class Reader {
     c_.rank_stabilised = o_.boolean_or("use_rslora", false);
     read_targets();
     c_.modules_to_save = strings("modules_to_save");
+    c_.ensure_weight_tying = o_.boolean_or("ensure_weight_tying", false);
     return c_;
   }
 
@@ -196,14 +200,26 @@ double LoraConfig::scale_of(std::string_view module) const {
   return rank_stabilised ? a / std::sqrt(r) : a / r;
 }
 
+bool LoraConfig::saves(std::string_view module) const {
+  const auto listed = [&](std::string_view m) {
+    return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                       [&](const std::string& saved) { return matches_module(saved, m); });
+  };
+  const auto in_vocabulary = [](std::string_view m) {
+    return matches_module("embed_tokens", m) || matches_module("lm_head", m);
+  };
+  if (listed(module)) return true;
+  return ensure_weight_tying && in_vocabulary(module) &&
+         std::any_of(modules_to_save.begin(), modules_to_save.end(), in_vocabulary);
+}
+
 LoraConfig read_lora_config(const std::string& folder) {
-  const std::string path = join_path(folder, "adapter_config.json");
-  const std::string file = escape_untrusted(path, 1000);
-  if (!is_regular_file(path)) {
-    throw Error({"lora.config", escape_untrusted(folder, 1000), "adapter_config.json",
-                 "the folder of a PEFT LoRA adapter", "no such file", ""});
+  const std::string file = escape_untrusted(join_path(folder, kFile), 1000);
+  if (!has_model_file(folder, kFile)) {
+    throw Error({"lora.config", escape_untrusted(folder, 1000), kFile, "the folder of a PEFT LoRA adapter",
+                 "no such file", ""});
   }
-  const Json json = parse_json(read_file(path, kMaxConfigBytes), file);
+  const Json json = parse_json(read_model_file(folder, kFile, kMaxConfigBytes), file);
   return Reader(json, file).read();
 }
 

@@ -22,9 +22,12 @@ struct LoraConfig {
   bool all_linear = false;
   bool restricted = false;
   std::vector<std::string> modules_to_save;
+  bool ensure_weight_tying = false;
 
   std::int64_t rank_of(std::string_view module) const;
   double scale_of(std::string_view module) const;
+  /// Whether it is in modules_to_save, or tied to one that is and meant to stay so.
+  bool saves(std::string_view module) const;
 };
 
 /// Whether PEFT would match `key` (a pattern or target without metacharacters) to the path `module`: equal,

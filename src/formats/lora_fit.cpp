@@ -12,20 +12,32 @@ namespace safetylock {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
+constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
+constexpr std::string_view kHead = "lm_head.weight";
 
 class Fit {
  public:
   Fit(const LoraAdapter& adapter, std::span<const CheckpointTensor> base) : adapter_(adapter) {
     for (const CheckpointTensor& t : base) base_.emplace(t.name, &t);
+    // In a tied model the embedding is the output head, and an adapter may change the one or the other.
+    if (const auto embedding = base_.find(kEmbedding); embedding != base_.end())
+      base_.emplace(kHead, embedding->second);
   }
 
   void check() const {
     for (const LoraModule& m : adapter_.modules) {
-      const CheckpointTensor& weight = place_of(m.module + std::string(kWeight));
+      const std::string name = m.module + std::string(kWeight);
+      if (name == kEmbedding) {
+        fail("lora.unsupported", "module \"" + m.module + "\"", "a change of linear layers",
+             "one of the embedding", "Merge the adapter with PEFT first");
+      }
+      const CheckpointTensor& weight = place_of(name);
+      const LoraReplacement* replaced = adapter_.find_replacement(name);
+      const std::vector<std::uint64_t>& shape = replaced != nullptr ? replaced->shape : weight.shape;
       const std::vector<std::uint64_t> want = {m.out_features, m.in_features};
-      if (weight.shape != want) {
+      if (shape != want) {
         fail("lora.shape", "module \"" + escape_untrusted(m.module) + "\"",
-             "a change of the base's " + shape_text(weight.shape), "one of " + shape_text(want),
+             "a change of " + shape_text(shape), "one of " + shape_text(want),
              "The adapter was made for another model");
       }
     }
@@ -53,17 +65,12 @@ class Fit {
   }
 
   void check_replacement(const LoraReplacement& r) const {
-    const CheckpointTensor& tensor = place_of(r.tensor);
-    if (tensor.shape != r.shape) {
-      fail("lora.shape", "tensor \"" + escape_untrusted(r.tensor) + "\"", shape_text(tensor.shape),
-           shape_text(r.shape),
-           "A vocabulary that the adapter resized is not supported; merge it with PEFT first");
-    }
-    const bool tied = !base_.contains("lm_head.weight");
-    if (tied && r.tensor == "model.embed_tokens.weight") {
-      fail("lora.unsupported", r.tensor, "an embedding of its own", "one that the output head shares",
-           "Merge the adapter with PEFT first");
-    }
+    std::vector<std::uint64_t> want = place_of(r.tensor).shape;
+    const bool in_vocabulary = r.tensor == kEmbedding || r.tensor == kHead;
+    if (in_vocabulary && r.shape.size() == 2 && r.shape[0] > 0) want[0] = r.shape[0];
+    if (r.shape == want) return;
+    fail("lora.shape", "tensor \"" + escape_untrusted(r.tensor) + "\"", shape_text(want), shape_text(r.shape),
+         "The adapter was made for another model");
   }
 
   // B starts as zeros: an adapter that was saved before training changes nothing.

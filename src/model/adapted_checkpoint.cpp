@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/sha256.h"
+#include "formats/checkpoint_tensors.h"
 #include "model/torch_includes.h"
 #include "safetylock/error.h"
 
@@ -31,20 +32,34 @@ void hash_values(Sha256& hash, const std::vector<T>& values) {
 }  // namespace
 
 AdaptedCheckpoint::AdaptedCheckpoint(std::unique_ptr<const Checkpoint> base, LoraAdapter adapter)
-    : base_(std::move(base)), adapter_(std::move(adapter)) {
-  check_lora_fits(adapter_, base_->tensors());
+    : base_(std::move(base)), adapter_(std::move(adapter)), model_(adapted_model(adapter_, *base_)) {
+  for (const AdaptedTensor& t : model_.tensors) {
+    tensors_.push_back(t.tensor);
+    sources_.emplace(t.tensor.name, &t);
+  }
+}
+
+const AdaptedTensor& AdaptedCheckpoint::source_of(const CheckpointTensor& tensor) const {
+  const auto it = sources_.find(tensor.name);
+  if (it != sources_.end()) return *it->second;
+  throw Error({.code = "arg.shape",
+               .file = path(),
+               .where = "read_rows",
+               .expected = "a tensor of this model",
+               .found = "\"" + escape_untrusted(tensor.name) + "\""});
 }
 
 void AdaptedCheckpoint::read_rows(const CheckpointTensor& tensor, std::uint64_t begin, std::uint64_t end,
                                   std::span<float> out) const {
-  if (const LoraReplacement* replacement = adapter_.find_replacement(tensor.name)) {
-    const std::uint64_t columns = replacement->values.size() / tensor.shape.front();
-    std::copy_n(replacement->values.begin() + static_cast<std::ptrdiff_t>(begin * columns), out.size(),
+  const AdaptedTensor& source = source_of(tensor);
+  if (source.replacement != nullptr) {
+    const std::uint64_t columns = check_row_range(source.tensor, begin, end, out.size());
+    std::copy_n(source.replacement->values.begin() + static_cast<std::ptrdiff_t>(begin * columns), out.size(),
                 out.begin());
-    return;
+  } else {
+    base_->read_rows(*source.base, begin, end, out);
   }
-  base_->read_rows(tensor, begin, end, out);
-  const LoraModule* module = adapter_.find(tensor.name);
+  const LoraModule* module = source.module;
   if (module == nullptr) return;
   add_product(*module, begin, end, out);
   const auto bad = std::find_if(out.begin(), out.end(), [](float value) { return !std::isfinite(value); });
@@ -68,7 +83,7 @@ std::string AdaptedCheckpoint::weights_digest() const {
     hash_values(hash, m.b);
   }
   for (const LoraReplacement& r : adapter_.replacements) {
-    hash.update("\ntensor " + r.tensor + "\n");
+    hash.update("\ntensor " + r.tensor + (r.own_copy ? " copy\n" : "\n"));
     hash_values(hash, r.values);
   }
   return hash.hex();

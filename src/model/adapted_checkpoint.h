@@ -4,7 +4,10 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
+#include "formats/adapted_model.h"
 #include "formats/checkpoint.h"
 #include "formats/lora.h"
 
@@ -12,13 +15,13 @@ namespace safetylock {
 
 class AdaptedCheckpoint : public Checkpoint {
  public:
-  /// Throws Error lora.target, lora.shape, lora.no_effect, lora.partial, lora.unsupported.
+  /// Throws what adapted_model throws.
   AdaptedCheckpoint(std::unique_ptr<const Checkpoint> base, LoraAdapter adapter);
 
   const std::string& path() const override { return base_->path(); }
   std::string format() const override { return base_->format() + " with a LoRA adapter"; }
-  const ModelConfig& config() const override { return base_->config(); }
-  const std::vector<CheckpointTensor>& tensors() const override { return base_->tensors(); }
+  const ModelConfig& config() const override { return model_.config; }
+  const std::vector<CheckpointTensor>& tensors() const override { return tensors_; }
   /// As Checkpoint::read_rows; throws num.nonfinite (tensor, flat index) also when a merged value is not
   /// finite.
   void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
@@ -27,8 +30,13 @@ class AdaptedCheckpoint : public Checkpoint {
   std::string weights_digest() const override;
 
  private:
+  const AdaptedTensor& source_of(const CheckpointTensor& tensor) const;
+
   std::unique_ptr<const Checkpoint> base_;
   LoraAdapter adapter_;
+  AdaptedModel model_;
+  std::vector<CheckpointTensor> tensors_;
+  std::unordered_map<std::string, const AdaptedTensor*> sources_;
 };
 
 }  // namespace safetylock

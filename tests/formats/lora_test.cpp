@@ -7,65 +7,14 @@
 #include <limits>
 
 #include "formats/lora_config.h"
+#include "safetylock/log.h"
 #include "support/errors.h"
-#include "support/hf_folder.h"
-#include "support/temporary.h"
+#include "support/lora_folder.h"
 
 namespace safetylock {
 namespace {
 
-// An adapter on q_proj and v_proj of tiny_hf("llama"): 2 layers, hidden 8, q rows 8, v rows 4.
-struct Adapter {
-  Json config = {{"peft_type", "LORA"},
-                 {"base_model_name_or_path", "tiny"},
-                 {"r", 2},
-                 {"lora_alpha", 8},
-                 {"target_modules", {"q_proj", "v_proj"}},
-                 {"bias", "none"},
-                 {"fan_in_fan_out", false},
-                 {"lora_dropout", 0.1},
-                 {"use_rslora", false}};
-  std::vector<SafetensorsEntry> tensors;
-
-  Adapter() {
-    for (const char* layer : {"0", "1"}) {
-      add(std::string("model.layers.") + layer + ".self_attn.q_proj", 2, 8, 8);
-      add(std::string("model.layers.") + layer + ".self_attn.v_proj", 2, 8, 4);
-    }
-  }
-  void add(const std::string& module, std::uint64_t rank, std::uint64_t in, std::uint64_t out) {
-    tensor("base_model.model." + module + ".lora_A.weight", {rank, in});
-    tensor("base_model.model." + module + ".lora_B.weight", {out, rank});
-  }
-  void tensor(const std::string& name, std::vector<std::uint64_t> shape) {
-    std::uint64_t count = 1;
-    for (const std::uint64_t n : shape) count *= n;
-    tensors.push_back(SafetensorsEntry::f32(
-        name, std::move(shape), test::tiny_values(count, static_cast<float>(tensors.size() + 1))));
-  }
-  SafetensorsEntry& at(const std::string& name) {
-    return *std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
-  }
-  void remove(const std::string& part) {
-    std::erase_if(tensors, [&](const auto& t) { return t.name.find(part) != std::string::npos; });
-  }
-  LoraAdapter load() const {
-    const test::TemporaryFolder folder;
-    folder.write("adapter_config.json", config.dump());
-    folder.write("adapter_model.safetensors", safetensors_to_bytes(tensors, {{"format", "pt"}}));
-    return load_lora(folder.path());
-  }
-  std::optional<ErrorFields> error(const test::HfFolder& base = test::tiny_hf("llama")) const {
-    const test::TemporaryFolder folder;
-    base.write(folder);
-    const auto checkpoint = Checkpoint::open(folder.path());
-    return test::error_of([&] { check_lora_fits(load(), checkpoint->tensors()); });
-  }
-  std::string code(const test::HfFolder& base = test::tiny_hf("llama")) const {
-    const auto e = error(base);
-    return e ? e->code : "no error";
-  }
-};
+using Adapter = test::LoraFolder;
 
 std::string with(const std::string& key, const Json& value) {
   Adapter a;
@@ -127,19 +76,61 @@ TEST(Lora, ModulesToSaveReplaceWholeTensors) {
   ASSERT_NE(r, nullptr);
   EXPECT_EQ(r->values, test::tiny_values(80, 9));
   EXPECT_EQ(a.code(), "no error");
-  a.tensors.back().shape = {8, 10};
-  EXPECT_EQ(a.code(), "lora.shape");
   a.tensors.pop_back();
   EXPECT_EQ(a.code(), "lora.partial");
 }
 
-TEST(Lora, EmbeddingSharedWithTheOutputHeadIsRefused) {
+TEST(Lora, OwnCopiesAreToldFromSavedTensorsOfTheBase) {
   Adapter a;
+  a.config["modules_to_save"] = {"lm_head"};
+  a.tensor("base_model.model.lm_head.weight", {10, 8});
   a.tensor("base_model.model.model.embed_tokens.weight", {10, 8});
+  const LoraAdapter loaded = a.load();
+  EXPECT_TRUE(loaded.find_replacement("lm_head.weight")->own_copy);
+  EXPECT_FALSE(loaded.find_replacement("model.embed_tokens.weight")->own_copy);
+}
+
+TEST(Lora, TensorUnderAnAdaptedLayer) {
+  Adapter a;
+  a.config["target_modules"] = {"q_proj", "v_proj", "lm_head"};
+  a.add("lm_head", 2, 8, 12);
+  EXPECT_EQ(a.code(), "lora.shape") << "12 rows, 10 in the base";
+  a.tensor("base_model.model.lm_head.base_layer.weight", {12, 8});
   EXPECT_EQ(a.code(), "no error");
-  test::HfFolder tied = test::tiny_hf("llama").remove("lm_head.weight");
-  tied.config["tie_word_embeddings"] = true;
-  EXPECT_EQ(a.code(tied), "lora.unsupported");
+  const LoraAdapter loaded = a.load();
+  ASSERT_NE(loaded.find_replacement("lm_head.weight"), nullptr);
+  EXPECT_NE(loaded.find("lm_head.weight"), nullptr);
+  a.tensor("base_model.model.lm_head.weight", {12, 8});
+  EXPECT_EQ(a.code(), "lora.duplicate");  // L13
+}
+
+TEST(Lora, L13_SavedModuleOfAResizedModelIsThereThreeTimes) {
+  Adapter a;
+  a.config["modules_to_save"] = {"lm_head"};
+  a.tensor("base_model.model.lm_head.original_module.weight", {12, 8});
+  a.tensor("base_model.model.lm_head.weight", {12, 8});
+  a.tensor("base_model.model.lm_head.modules_to_save.weight", {12, 8});
+  EXPECT_EQ(a.code(), "lora.duplicate") << "the copy and its second copy differ";
+  a.tensors.back().bytes = a.tensors[a.tensors.size() - 2].bytes;
+  EXPECT_EQ(a.code(), "no error");
+  const LoraAdapter loaded = a.load();
+  ASSERT_EQ(loaded.replacements.size(), 2U);
+  EXPECT_TRUE(loaded.find_replacement("lm_head.weight")->own_copy);
+  EXPECT_FALSE(loaded.find_replacement("lm_head.weight", false)->own_copy);
+  a.tensors.erase(a.tensors.end() - 2);
+  EXPECT_EQ(a.code(), "lora.duplicate") << "the second copy alone, which PEFT does not read";
+}
+
+TEST(Lora, OnlyTheVocabularyMayBeResized) {
+  Adapter a;
+  a.tensor("base_model.model.model.norm.weight", {9});
+  EXPECT_EQ(a.code(), "lora.shape");
+  for (const std::vector<std::uint64_t>& bad :
+       {std::vector<std::uint64_t>{12, 7}, {12}, {0, 8}, {12, 8, 1}}) {
+    a = Adapter();
+    a.tensor("base_model.model.lm_head.weight", bad);
+    EXPECT_EQ(a.code(), "lora.shape") << bad.size();
+  }
 }
 
 TEST(Lora, L1_Config) {
@@ -267,6 +258,20 @@ TEST(Lora, L9_UnsupportedKindsAreNamed) {
   a = Adapter();
   a.tensor("base_model.model.model.embed_tokens.lora_embedding_A", {2, 10});
   EXPECT_EQ(a.code(), "lora.unsupported");
+  a = Adapter();
+  a.add("model.embed_tokens", 2, 8, 10);
+  EXPECT_EQ(a.code(), "lora.unsupported");
+}
+
+TEST(Lora, L11_NamedBaseIsRecordedAndNoted) {
+  std::string notes;
+  set_log_sink(LogLevel::info, [&](LogLevel, std::string_view line) { notes += line; });
+  Adapter a;
+  a.config["base_model_name_or_path"] = "org/another\x1b[31m";
+  EXPECT_EQ(a.code(), "no error");
+  set_log_sink(LogLevel::warning, nullptr);
+  EXPECT_EQ(a.load().base_model, "org/another\x1b[31m");
+  EXPECT_NE(notes.find("made for org/another\\x1b[31m"), std::string::npos) << notes;
 }
 
 TEST(Lora, L12_PicklesAreRefused) {

@@ -1,7 +1,7 @@
 // Writes what a model computes, for an oracle in Python to compare.
-//   model_dump logits MODEL IDS.json OUT.safetensors   IDS.json: a list of lists of token ids. For sequence
-//   i: logits.i
-//     [T, V], heads.i [T, L, H, D], and 64 greedy tokens of all sequences in one batch, greedy.i [64]
+//   model_dump logits MODEL IDS.json OUT.safetensors [ADAPTER]   IDS.json: a list of lists of token ids. For
+//   sequence i: logits.i [T, V], heads.i [T, L, H, D], and 64 greedy tokens of all sequences in one batch,
+//     greedy.i [64]
 //   model_dump memory MODEL DTYPE   prints the weights' bytes and by how much loading raised the peak of
 //   resident memory
 #include <fstream>
@@ -27,10 +27,12 @@ SafetensorsEntry entry(const std::string& name, const at::Tensor& tensor) {
           .bytes = std::string(static_cast<const char*>(held.const_data_ptr()), held.nbytes())};
 }
 
-int dump_logits(const std::string& path, const std::string& ids_path, const std::string& out) {
+int dump_logits(const std::string& path, const std::string& ids_path, const std::string& out,
+                const std::string& adapter) {
   const auto sequences =
       parse_json(read_file(ids_path, kMaxJson), ids_path).get<std::vector<std::vector<TokenId>>>();
-  const CausalLM model(load_decoder(Checkpoint::open(path), {.device = "cpu", .dtype = "float32"}));
+  const CausalLM model(
+      load_decoder(Checkpoint::open(path), {.device = "cpu", .dtype = "float32", .adapter = adapter}));
   std::vector<SafetensorsEntry> entries;
   std::vector<TokenRequest> requests;
   for (size_t i = 0; i < sequences.size(); ++i) {
@@ -75,10 +77,10 @@ int print_memory(const std::string& path, const std::string& dtype) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
-    if (arguments.size() == 4 && arguments[0] == "logits")
-      return dump_logits(arguments[1], arguments[2], arguments[3]);
+    if ((arguments.size() == 4 || arguments.size() == 5) && arguments[0] == "logits")
+      return dump_logits(arguments[1], arguments[2], arguments[3], arguments.size() == 5 ? arguments[4] : "");
     if (arguments.size() == 3 && arguments[0] == "memory") return print_memory(arguments[1], arguments[2]);
-    std::cerr << "usage: model_dump logits MODEL IDS.json OUT.safetensors | memory MODEL DTYPE\n";
+    std::cerr << "usage: model_dump logits MODEL IDS.json OUT.safetensors [ADAPTER] | memory MODEL DTYPE\n";
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
   }
