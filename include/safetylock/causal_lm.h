@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +27,11 @@ struct LoadOptions {
   /// auto, float32, bfloat16, float16. auto: bfloat16 on CUDA and on CPUs with native bfloat16 arithmetic,
   /// else float32.
   std::string dtype = "auto";
-  std::string adapter = {};  ///< folder of a PEFT LoRA adapter to merge into the weights; empty: none
+  /// Folder of a PEFT LoRA adapter to merge into the weights; empty: none. A tokenizer or chat template in it
+  /// is used in place of the model's: the adapter may have been trained with tokens that it added.
+  std::string adapter = {};
+  /// Called when the model is known, before its weights are read; what it throws ends the loading.
+  std::function<void(const ModelConfig&)> on_config = {};
   ProgressCallback on_progress = {};
 };
 
@@ -34,9 +39,10 @@ enum class LogitsOf { last_token, all_tokens };
 
 class CausalLM {
  public:
-  /// Loads a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json). Peak memory stays
-  /// under 1.3 times the weights in the chosen dtype. Throws Error io.*, gguf.*, st.*, cfg.*, model.*, bpe.*,
-  /// template.*, lora.*, arg.device, arg.dtype, resource.memory, num.nonfinite.
+  /// Loads a GGUF file (of a split one, the first part), a Hugging Face folder (config.json, safetensors,
+  /// tokenizer.json) or the folder of a model in a hub cache. Peak memory stays under 1.3 times the weights
+  /// in the chosen dtype. Throws Error io.*, hub.*, gguf.*, st.*, shard.*, cfg.*, model.*, bpe.*, template.*,
+  /// lora.*, arg.device, arg.dtype, resource.memory, num.nonfinite.
   static CausalLM from_pretrained(const std::string& path, const LoadOptions& options = {});
 
   ~CausalLM();

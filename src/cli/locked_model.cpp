@@ -1,7 +1,6 @@
 #include "cli/locked_model.h"
 
 #include "cli/interrupt.h"
-#include "formats/checkpoint.h"
 #include "safetylock/error.h"
 
 namespace safetylock::cli {
@@ -22,11 +21,12 @@ LockedModel load_locked_model(Session& session, const LockedModelOptions& option
         {.code = "arg.usage", .where = "--alpha", .expected = "a lock given by --lock", .found = "none"});
   }
   std::optional<SafetyLock> lock;
-  if (!options.lock.empty()) {
-    lock = SafetyLock::load(options.lock);
-    lock->check_fits(Checkpoint::open(options.model)->config());
-  }
-  LockedModel result{.model = session.load_model(options.model, options.adapter), .lock = {}, .applied = {}};
+  if (!options.lock.empty()) lock = SafetyLock::load(options.lock);
+  const auto check_lock = [&](const ModelConfig& config) {
+    if (lock) lock->check_fits(config);
+  };
+  LockedModel result{
+      .model = session.load_model(options.model, options.adapter, check_lock), .lock = {}, .applied = {}};
   check_interrupt();
   if (!lock) {
     session.warn("unlocked: no --lock given");

@@ -48,10 +48,13 @@ ProgressCallback Session::progress() {
   };
 }
 
-CausalLM Session::load_model(const std::string& path, const std::string& adapter) {
-  return CausalLM::from_pretrained(
-      path,
-      {.device = options_.device, .dtype = options_.dtype, .adapter = adapter, .on_progress = progress()});
+CausalLM Session::load_model(const std::string& path, const std::string& adapter,
+                             std::function<void(const ModelConfig&)> on_config) {
+  return CausalLM::from_pretrained(path, {.device = options_.device,
+                                          .dtype = options_.dtype,
+                                          .adapter = adapter,
+                                          .on_config = std::move(on_config),
+                                          .on_progress = progress()});
 }
 
 void Session::print(std::string_view text) {

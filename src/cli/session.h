@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,8 +39,9 @@ class Session {
 
   /// Shows progress; returns false after Ctrl-C, which stops the step. Must not outlive the session.
   ProgressCallback progress();
-  /// A model on the device and in the dtype of the options.
-  CausalLM load_model(const std::string& path, const std::string& adapter = {});
+  /// A model on the device and in the dtype of the options; `on_config` as in LoadOptions.
+  CausalLM load_model(const std::string& path, const std::string& adapter = {},
+                      std::function<void(const ModelConfig&)> on_config = {});
 
   void print(std::string_view text);                 ///< results, on standard output
   void flush();                                      ///< throws io.write unless they could be written

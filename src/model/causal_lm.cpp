@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "base/log.h"
+#include "formats/model_folder.h"
 #include "model/adapted_checkpoint.h"
 #include "model/causal_lm_impl.h"
 #include "model/device_dtype.h"
@@ -18,6 +20,44 @@ std::optional<ChatTemplate> find_chat_template(const std::string& path) {
     if (error.code() == "template.missing") return std::nullopt;
     throw;
   }
+}
+
+/// Without formatting: libtorch's headers bring a fmt that spdlog's library is not built with.
+void note(const std::string& path, const std::string& text) {
+  log::write(LogLevel::info, escape_untrusted(path, 1000) + ": " + text);
+}
+
+/// An adapter's folder may hold the tokenizer it was trained with: with tokens that were added, or another
+/// template.
+Tokenizer tokenizer_of(const std::string& path, const std::string& adapter) {
+  if (adapter.empty() || !has_model_file(adapter, "tokenizer.json")) return Tokenizer::from_pretrained(path);
+  note(adapter, "the adapter brings a tokenizer of its own");
+  return Tokenizer::from_pretrained(adapter);
+}
+
+std::optional<ChatTemplate> chat_template_of(const std::string& path, const std::string& adapter) {
+  std::optional<ChatTemplate> own;
+  if (!adapter.empty()) own = find_chat_template(adapter);
+  if (!own) return find_chat_template(path);
+  note(adapter, "the adapter brings a chat template of its own");
+  return own;
+}
+
+std::unique_ptr<const Checkpoint> merged(std::unique_ptr<const Checkpoint> base, const std::string& adapter) {
+  if (adapter.empty()) return base;
+  return std::make_unique<AdaptedCheckpoint>(std::move(base), load_lora(adapter));
+}
+
+/// An embedding may have rows to spare, but each token needs its own.
+void check_vocabulary(const Tokenizer& tokenizer, const Checkpoint& checkpoint) {
+  const std::int64_t rows = checkpoint.config().vocab_size;
+  if (tokenizer.vocab_size() <= rows) return;
+  throw Error({.code = "cfg.vocab",
+               .file = checkpoint.path(),
+               .where = "tokenizer",
+               .expected = "at most " + std::to_string(rows) + " tokens, the rows of the embedding",
+               .found = std::to_string(tokenizer.vocab_size()),
+               .hint = "The tokenizer belongs to another model, or to one whose embedding was resized"});
 }
 
 void check_sequences(const std::vector<std::vector<TokenId>>& sequences, const ModelConfig& config) {
@@ -59,9 +99,7 @@ std::unique_ptr<CausalLM::Impl> load_decoder(std::unique_ptr<const Checkpoint> c
                                              const LoadOptions& options) {
   const at::Device device = parse_device(options.device);
   const at::ScalarType dtype = parse_dtype(options.dtype, device);
-  if (!options.adapter.empty()) {
-    checkpoint = std::make_unique<AdaptedCheckpoint>(std::move(checkpoint), load_lora(options.adapter));
-  }
+  checkpoint = merged(std::move(checkpoint), options.adapter);
   return translating_torch_errors([&] {
     Weights weights = load_weights(*checkpoint, device, dtype, options.on_progress);
     return std::make_unique<CausalLM::Impl>(Decoder(checkpoint->config(), std::move(weights)),
@@ -86,9 +124,15 @@ void check_finite(const at::Tensor& values, const std::string& where) {
 }
 
 CausalLM CausalLM::from_pretrained(const std::string& path, const LoadOptions& options) {
-  Tokenizer tokenizer = Tokenizer::from_pretrained(path);
-  std::optional<ChatTemplate> chat_template = find_chat_template(path);
-  std::unique_ptr<Impl> impl = load_decoder(Checkpoint::open(path), options);
+  const std::string adapter = options.adapter.empty() ? "" : resolve_model_path(options.adapter);
+  Tokenizer tokenizer = tokenizer_of(path, adapter);
+  std::optional<ChatTemplate> chat_template = chat_template_of(path, adapter);
+  std::unique_ptr<const Checkpoint> checkpoint = merged(Checkpoint::open(path), adapter);
+  check_vocabulary(tokenizer, *checkpoint);
+  if (options.on_config) options.on_config(checkpoint->config());
+  LoadOptions without_adapter = options;
+  without_adapter.adapter.clear();
+  std::unique_ptr<Impl> impl = load_decoder(std::move(checkpoint), without_adapter);
   impl->tokenizer = std::move(tokenizer);
   impl->chat_template = std::move(chat_template);
   return CausalLM(std::move(impl));

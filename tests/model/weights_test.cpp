@@ -50,7 +50,7 @@ TEST(Weights, ATiedModelsOwnHeadMustEqualItsEmbedding) {
   EXPECT_EQ(code_of([&] { load_weights(*checkpoint, at::kCPU, at::kFloat); }), "model.tensor_extra");
 }
 
-TEST(Weights, Float16OverflowIsAnErrorNotAnInfinity) {
+TEST(Weights, S22_Float16OverflowIsAnErrorNotAnInfinity) {
   const auto checkpoint = MemoryCheckpoint::copy_of("llama_gqa");
   checkpoint->mutable_values("model.layers.2.mlp.down_proj.weight")[100] = 70000;
   EXPECT_EQ(code_of([&] { load_weights(*checkpoint, at::kCPU, at::kBFloat16); }), "no error");
