@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -228,12 +230,11 @@ TEST(SentencePiece, TypedMarkersStayText) {
 TEST(SentencePiece, TypedMarkersStayTextForAModelAlone) {
   const Tokenizer t = alone();
   const RenderedPrompt p = prompt({{"<turn>", kTemplate}, {"h<turn></s>", 0}});
-  for (const TokenId id : {kTurn, TokenId{2}}) {
-    const Encoding e = t.encode(p);
-    EXPECT_EQ(std::count(e.ids.begin(), e.ids.end(), id), id == kTurn ? 1 : 0) << id;
-  }
+  const auto count = [](const Encoding& e, TokenId id) { return std::count(e.ids.begin(), e.ids.end(), id); };
+  EXPECT_EQ(count(t.encode(p), kTurn), 1) << "the template's own";
+  EXPECT_EQ(count(t.encode(p), 2), 0);
+  EXPECT_EQ(count(t.encode(p, true), kTurn), 2);
   EXPECT_EQ(t.encode(p, true).ids, t.encode(p.text).ids);
-  EXPECT_EQ(std::count(t.encode(p, true).ids.begin(), t.encode(p, true).ids.end(), kTurn), 2);
 }
 
 TEST(SentencePiece, ChatControlTokensOfTheConfigurationCount) {
