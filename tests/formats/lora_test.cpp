@@ -271,7 +271,7 @@ TEST(Lora, L11_NamedBaseIsRecordedAndNoted) {
   EXPECT_EQ(a.code(), "no error");
   set_log_sink(LogLevel::warning, nullptr);
   EXPECT_EQ(a.load().base_model, "org/another\x1b[31m");
-  EXPECT_NE(notes.find("made for org/another\\x1b[31m"), std::string::npos) << notes;
+  EXPECT_NE(notes.find("made for org/another\\x1B[31m"), std::string::npos) << notes;
 }
 
 TEST(Lora, L12_PicklesAreRefused) {
