@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "cli/evaluate_options.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -6,27 +7,17 @@
 #include "cli/output_file.h"
 #include "cli/table.h"
 #include "safetylock/evaluate.h"
-#include "safetylock/prompt_data.h"
 
 namespace safetylock::cli {
 namespace {
-
-constexpr std::int64_t kAll = 0;
 
 struct Options {
   LockedModelOptions model;
   std::string harmful, benign;  ///< benign may be empty: none
   std::string output;           ///< empty: none
-  std::int64_t first = kAll;
+  std::int64_t first = 0;  ///< 0: all
   EvaluateOptions evaluate;
 };
-
-std::vector<std::string> read_prompts(const std::string& file, std::int64_t first) {
-  std::vector<std::string> prompts = load_prompts(file);
-  if (first != kAll && first < static_cast<std::int64_t>(prompts.size()))
-    prompts.resize(static_cast<size_t>(first));
-  return prompts;
-}
 
 std::string report(Session& session, const std::string& title, const Evaluation& e) {
   return session.heading(title) + "\n" +
@@ -45,9 +36,9 @@ Json evaluation_json(const std::string& file, const Evaluation& evaluation) {
 int run_evaluate(Session& session, Options options) {
   check_utf8("--system", options.evaluate.system);
   if (!options.output.empty()) check_can_write(options.output);
-  const std::vector<std::string> harmful = read_prompts(options.harmful, options.first);
+  const std::vector<std::string> harmful = load_first_prompts(options.harmful, options.first);
   std::vector<std::string> benign;
-  if (!options.benign.empty()) benign = read_prompts(options.benign, options.first);
+  if (!options.benign.empty()) benign = load_first_prompts(options.benign, options.first);
   const LockedModel locked = load_locked_model(session, options.model);
   options.evaluate.on_progress = session.progress();
 
@@ -89,14 +80,7 @@ void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action) 
               "Only the first N prompts of each file (default: all)");
   command->add_option("-o,--output", options->output, "Also write the JSON of --json to this file")
       ->type_name("FILE");
-  add_integer(*command, "--max-new-tokens", options->evaluate.max_new_tokens, 1, 1 << 20,
-              "Longest reply, in tokens (default 48)");
-  add_integer(*command, "--batch", options->evaluate.batch_size, 1, 65536,
-              "Prompts answered together (default 16)");
-  command->add_option("--system", options->evaluate.system, "System prompt (default: the template's own)")
-      ->type_name("TEXT");
-  command->add_flag("--trust-special-tokens", options->evaluate.trust_special_tokens,
-                    "Let control tokens in prompts be control tokens");
+  add_evaluate_options(*command, options->evaluate);
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock evaluate models/tuned --harmful data/harmful_heldout.jsonl --benign data/benign.jsonl",

@@ -24,7 +24,7 @@ struct Options {
 };
 
 std::string prompt_from_input(Session& session) {
-  std::string prompt = read_standard_input(session, "--prompt", kMaxPromptBytes);
+  std::string prompt = read_prompt_input(session, "--prompt", kMaxPromptBytes);
   // The end of the last line is the sender's (echo, an editor), as a shell's $(...) has it.
   if (prompt.ends_with('\n')) prompt.pop_back();
   if (prompt.ends_with('\r')) prompt.pop_back();
@@ -34,7 +34,7 @@ std::string prompt_from_input(Session& session) {
 std::vector<std::string> read_prompts(Session& session, const Options& options) {
   if (!options.has_prompt) {
     if (options.prompts != "-") return load_prompts(options.prompts);
-    return parse_prompts(read_standard_input(session, "--prompts", kMaxPromptsBytes), "standard input");
+    return parse_prompts(read_prompt_input(session, "--prompts", kMaxPromptsBytes), "standard input");
   }
   std::string prompt = options.prompt == "-" ? prompt_from_input(session) : options.prompt;
   check_utf8("--prompt", prompt);

@@ -1,10 +1,8 @@
-#include <iostream>
-#include <iterator>
-
 #include "base/file.h"
 #include "cli/help.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
+#include "cli/standard_input.h"
 #include "cli/token_list.h"
 #include "safetylock/error.h"
 #include "safetylock/prompt_data.h"
@@ -26,18 +24,6 @@ struct Parts {
   Tokenizer tokenizer;
   ChatTemplate chat_template;
 };
-
-/// All of standard input, up to the size that a file may have.
-std::string read_standard_input() {
-  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  if (text.size() > kMaxChatBytes) {
-    throw Error({.code = "limit.file_size",
-                 .file = "standard input",
-                 .expected = "at most " + std::to_string(kMaxChatBytes) + " bytes",
-                 .found = std::to_string(text.size())});
-  }
-  return text;
-}
 
 void check_options(const Options& options) {
   const int sources = static_cast<int>(!options.messages.empty()) + static_cast<int>(options.has_prompt) +
@@ -73,12 +59,13 @@ PromptPair read_pair(const Options& options) {
   return pairs[static_cast<size_t>(options.index)];
 }
 
-Chat read_chat(const Options& options) {
+Chat read_chat(Session& session, const Options& options) {
   Chat chat;
   if (options.has_prompt) {
     chat.messages = {{"user", options.prompt}};
   } else if (options.messages == "-") {
-    chat = parse_chat(read_standard_input(), "standard input");
+    chat = parse_chat(read_standard_input(session, "--messages", kMaxChatBytes, "limit.file_size"),
+                      "standard input");
   } else {
     chat = parse_chat(read_file(options.messages, kMaxChatBytes), options.messages);
   }
@@ -181,7 +168,7 @@ int run_render(Session& session, const Options& options) {
     print(session, options, false, show_pair(parts, options, pair));
     return 0;
   }
-  const Chat chat = read_chat(options);
+  const Chat chat = read_chat(session, options);
   const Parts parts{Tokenizer::from_pretrained(options.model), ChatTemplate::from_pretrained(options.model)};
   const bool generation_prompt = chat.messages.back().role != "assistant";
   print(session, options, generation_prompt, show_chat(parts, options, chat, generation_prompt));

@@ -37,20 +37,26 @@ size_t read_some(std::array<char, 65536>& buffer) {
 
 }  // namespace
 
-std::string read_standard_input(Session& session, const std::string& option, size_t max_bytes) {
+std::string read_standard_input(Session& session, const std::string& option, size_t max_bytes,
+                                const std::string& too_long) {
   if (::isatty(STDIN_FILENO) == 1) session.note("Reading " + option + " from the terminal; Ctrl-D ends it");
   std::string text;
   std::array<char, 65536> buffer;
   while (const size_t n = read_some(buffer)) {
     text.append(buffer.data(), n);
     if (text.size() > max_bytes) {
-      throw Error({.code = "arg.prompt",
+      throw Error({.code = too_long,
                    .file = "standard input",
                    .where = option,
                    .expected = "at most " + std::to_string(max_bytes) + " bytes",
                    .found = "more"});
     }
   }
+  return text;
+}
+
+std::string read_prompt_input(Session& session, const std::string& option, size_t max_bytes) {
+  std::string text = read_standard_input(session, option, max_bytes, "arg.prompt");
   if (text.empty()) {
     throw Error({.code = "arg.prompt",
                  .file = "standard input",

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "cli/evaluate_options.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -8,7 +9,6 @@
 #include "cli/printable.h"
 #include "cli/table.h"
 #include "safetylock/error.h"
-#include "safetylock/prompt_data.h"
 #include "safetylock/sweep.h"
 
 namespace safetylock::cli {
@@ -30,13 +30,6 @@ void read_settings(Options& options) {
   if (!options.num_heads.empty()) options.sweep.num_heads.clear();
   for (const std::string& text : options.num_heads)
     options.sweep.num_heads.push_back(parse_integer("--heads", text, 1, 1 << 20));
-}
-
-std::vector<std::string> read_prompts(const std::string& file, std::int64_t first) {
-  std::vector<std::string> prompts = load_prompts(file);
-  if (first > 0 && first < static_cast<std::int64_t>(prompts.size()))
-    prompts.resize(static_cast<size_t>(first));
-  return prompts;
 }
 
 std::string share(const Rate& rate) {
@@ -108,8 +101,8 @@ int run_sweep(Session& session, Options options) {
   for (const std::string& file : {options.output, options.lock_output})
     if (!file.empty()) check_can_write(file);
   const SafetyLock lock = SafetyLock::load(options.lock);
-  const std::vector<std::string> harmful = read_prompts(options.harmful, options.first_harmful);
-  const std::vector<std::string> benign = read_prompts(options.benign, options.first_benign);
+  const std::vector<std::string> harmful = load_first_prompts(options.harmful, options.first_harmful);
+  const std::vector<std::string> benign = load_first_prompts(options.benign, options.first_benign);
   const CausalLM model = session.load_model(options.model, options.adapter);
   check_interrupt();
   options.sweep.evaluate.on_progress = session.progress();
@@ -175,11 +168,7 @@ void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action) {
               "Only the first N harmful prompts");
   add_integer(*command, "--first-benign", options->first_benign, 1, 1 << 30,
               "Only the first N benign prompts");
-  add_integer(*command, "--max-new-tokens", sweep.evaluate.max_new_tokens, 1, 1 << 20,
-              "Longest reply, in tokens (default 48)");
-  add_integer(*command, "--batch", sweep.evaluate.batch_size, 1, 65536,
-              "Prompts answered together (default 16)");
-  command->add_option("--system", sweep.evaluate.system, "System prompt")->type_name("TEXT");
+  add_evaluate_options(*command, sweep.evaluate);
   command->add_option("-o,--output", options->output, "Also write the JSON of --json to this file")
       ->type_name("FILE");
   command

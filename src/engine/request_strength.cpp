@@ -1,7 +1,6 @@
 #include "engine/request_strength.h"
 
-#include <sstream>
-
+#include "lock/strength_limit.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -15,16 +14,7 @@ Strength request_strength(const std::optional<Strength>& asked, const Interventi
                  .found = "none",
                  .hint = "Call apply_lock first"});
   }
-  if (lock != nullptr && asked->alpha() > lock->alpha_max) {
-    std::ostringstream largest, found;
-    largest << lock->alpha_max;
-    found << asked->alpha();
-    throw Error({.code = "arg.alpha",
-                 .where = "strength",
-                 .expected = "at most the lock's alpha_max " + largest.str(),
-                 .found = found.str()});
-  }
-  return *asked;
+  return lock == nullptr ? *asked : within_limit(*asked, lock->alpha_max);
 }
 
 }  // namespace safetylock

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "lock/lock_file.h"
 #include "lock/lock_format.h"
+#include "lock/strength_limit.h"
 #include "safetylock/error.h"
 #include "safetylock/lock.h"
 
@@ -130,10 +131,7 @@ SafetyLock::SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, 
 }
 
 Strength SafetyLock::strength(double alpha) const {
-  const Strength strength(alpha);
-  if (strength.alpha() <= alpha_max_) return strength;
-  throw Error(
-      {"arg.alpha", "", "alpha", "at most the lock's alpha_max " + number(alpha_max_), number(alpha), ""});
+  return within_limit(Strength(alpha), alpha_max_);
 }
 
 std::vector<std::int64_t> SafetyLock::layers() const {

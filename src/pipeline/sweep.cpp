@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
@@ -23,11 +22,7 @@ void check_heads(std::int64_t num_heads, const SafetyLock& lock) {
 }
 
 void check_alpha(double alpha, const SafetyLock& lock) {
-  if (alpha > 0 && alpha <= lock.alpha_max()) return;
-  std::ostringstream largest, found;
-  largest << lock.alpha_max();
-  found << alpha;
-  refuse("arg.alpha", "alphas", "above 0, at most the lock's alpha_max " + largest.str(), found.str());
+  if (lock.strength(alpha).is_zero()) refuse("arg.alpha", "alphas", "strengths above 0", "0");
 }
 
 template <typename T>
