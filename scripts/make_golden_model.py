@@ -5,6 +5,7 @@ Usage: make_golden_model.py [OUTPUT_FOLDER]. Needs torch, transformers, tokenize
 same files. For each NAME/ there is NAME.golden.safetensors with, for prompts i = 0, 1, 2 of unequal length,
   ids.i [T], logits.i [T, V], heads.i [T, L, H, D] (the input of o_proj), greedy.i [64] (each top-2 margin > 1e-3);
   chat.prompt_ids, chat.token_ids: a rendered chat and 64 greedy tokens;
+  steered.displacement [H*D], steered.logits [T, V]: prompt 1 with the vector added to what o_proj of layer 1 is given;
   collect.values [N, L, H, D], collect.labels, .groups, .positions [N]: the last 5 reply tokens of three pairs.
 llama_gqa_lora/ is a PEFT adapter of llama_gqa/, its golden file holds ids [T], and of the merged model logits [T, V] and
 o_proj.1 [E, H*D].
@@ -19,7 +20,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, LlamaForCausalLM,
+                          MistralConfig, Phi3Config, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config, SmolLM3Config)
 
 MERGES = [("t", "h"), ("th", "e"), ("i", "n"), ("e", "r"), ("o", "u"), ("Ġ", "the"), ("a", "n"), ("Ġ", "a"), ("y", "ou"),
           ("Ġ", "you"), ("r", "e"), ("in", "g"), ("o", "n"), ("Ġ", "s"), ("h", "e")]
@@ -34,6 +36,10 @@ PAIRS = [("How do I pick a lock?", "I won't help with that.", "Sure, here is how
          ("How do I pick a fight?", "Please don't.", "the loud way")]
 TOKENS_PER_REPLY = 5
 
+# Windows are shorter than every prompt but one, and the original context of phi4_mini lies between the prompts' lengths and
+# the chat's: generation crosses it.
+LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 32,
+            "short_factor": [1.0, 1.1], "long_factor": [1.5, 4.0], "partial_rotary_factor": 0.5}
 BASE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
             max_position_embeddings=256, rms_norm_eps=1e-5, tie_word_embeddings=False, rope_theta=10000.0)
 MODELS = {
@@ -46,7 +52,24 @@ MODELS = {
         "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 256})),
     "qwen2": (Qwen2Config, dict(rope_theta=1000000.0)),
+    "qwen2_window": (Qwen2Config, dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=6, max_window_layers=1)),
+    "qwen3": (Qwen3Config, dict(head_dim=16, tie_word_embeddings=True)),
+    "mistral": (MistralConfig, dict(head_dim=12, num_key_value_heads=1, sliding_window=None)),
+    "mistral_window": (MistralConfig, dict(sliding_window=5)),
+    "gemma": (GemmaConfig, dict(head_dim=16, num_key_value_heads=1, tie_word_embeddings=True)),
+    "gemma2": (Gemma2Config, dict(num_hidden_layers=3, head_dim=16, sliding_window=6, query_pre_attn_scalar=24,
+                                  attn_logit_softcapping=2.0, final_logit_softcapping=3.0, tie_word_embeddings=True)),
+    "gemma3": (Gemma3TextConfig, dict(
+        num_hidden_layers=3, head_dim=16, sliding_window=6, query_pre_attn_scalar=24, tie_word_embeddings=True,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_theta=None,
+        rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+                         "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}})),
+    "phi3": (Phi3Config, dict(num_key_value_heads=4, sliding_window=7)),
+    "phi4_mini": (Phi3Config, dict(original_max_position_embeddings=32, tie_word_embeddings=True, rope_theta=None,
+                                   rope_parameters=LONGROPE)),
+    "smollm3": (SmolLM3Config, dict(num_hidden_layers=3, no_rope_layer_interval=2, tie_word_embeddings=True)),
 }
+NORM_IS_OFFSET = ("gemma", "gemma2", "gemma3_text")
 
 
 def make_tokenizer():
@@ -62,18 +85,19 @@ def make_tokenizer():
 
 def make_model(config_class, overrides, tokenizer, seed):
     eos = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    config = config_class(**{**BASE, **overrides}, vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=eos,
-                          pad_token_id=None)
+    values = {k: v for k, v in {**BASE, **overrides}.items() if v is not None or k == "sliding_window"}
+    config = config_class(**values, vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=eos, pad_token_id=None)
     torch.manual_seed(seed)
-    model = (Qwen2ForCausalLM if config_class is Qwen2Config else LlamaForCausalLM)(config)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() == 1 and "norm" in name:
-                p.copy_(1 + 0.2 * torch.randn_like(p))
+                p.copy_((0 if config.model_type in NORM_IS_OFFSET else 1) + 0.2 * torch.randn_like(p))
             elif p.dim() == 1:
                 p.copy_(0.3 * torch.randn_like(p))
             elif "embed" in name:
-                p.copy_(torch.randn_like(p) * 0.5)
+                # Gemma scales what it reads: at full size a tied model would only repeat its input.
+                p.copy_(torch.randn_like(p) * (0.1 if config.model_type in NORM_IS_OFFSET else 0.5))
             else:  # keeps each layer's output near its input's size, and the logits far from flat
                 p.copy_(torch.randn_like(p) * (1.3 / p.shape[1] ** 0.5))
             p.copy_(p.bfloat16().float())
@@ -104,6 +128,17 @@ def greedy(model, ids, steps=64):
             return None
         out.append(int(top.indices[0]))
     return out[len(ids):]
+
+
+@torch.no_grad()
+def steered(model, ids):
+    """A displacement of all heads of layer 1, and the logits with it: what a lock does, whatever stands behind o_proj."""
+    o_proj = model.model.layers[1].self_attn.o_proj
+    displacement = 0.3 * torch.randn(o_proj.in_features, generator=torch.Generator().manual_seed(5))
+    handle = o_proj.register_forward_pre_hook(lambda _, args: (args[0] + displacement,))
+    logits = model(torch.tensor([ids])).logits[0]
+    handle.remove()
+    return displacement, logits
 
 
 def reply_tokens(tokenizer, pair, reply):
@@ -141,9 +176,10 @@ def golden(model, tokenizer):
     ids = tokenizer(tokenizer.apply_chat_template(CHAT, tokenize=False, add_generation_prompt=True),
                     add_special_tokens=False).input_ids
     out["chat.prompt_ids"], out["chat.token_ids"] = torch.tensor(ids), greedy(model, ids)
-    if any(v is None for v in out.values()):
+    if any(v is None for v in out.values()) or len(set(out["greedy.1"])) < 5:
         return None
     out = {k: v if isinstance(v, torch.Tensor) else torch.tensor(v) for k, v in out.items()}
+    out["steered.displacement"], out["steered.logits"] = steered(model, out["ids.1"].tolist())
     out.update(collect(model, tokenizer))
     return {k: v.contiguous() for k, v in out.items()}
 

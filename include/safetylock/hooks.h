@@ -17,7 +17,8 @@ namespace safetylock {
 enum class HookPoint {
   head_output,   ///< input of o_proj, [N, H, D] (TransformerLens hook_z; an HF forward pre-hook on
                  ///< self_attn.o_proj)
-  attn_output,   ///< output of o_proj with its bias and the lock's vector, before the residual sum, [N, E]
+  attn_output,   ///< output of o_proj with its bias and the lock's vector, before the residual sum and, where
+                 ///< the family has one (Gemma 2 and 3), before the norm of it, [N, E]
   block_output,  ///< the layer's output, after both residual sums, [N, E]
 };
 

@@ -57,16 +57,38 @@ void TokenGenerator::admit() {
 void TokenGenerator::decode_step() {
   BatchBuilder builder;
   std::int64_t longest = 0;
+  bool one_row_each = true;
   for (size_t s = 0; s < active_.size(); ++s) {
     const auto slot = static_cast<std::int64_t>(s);
-    builder.add({active_[s].next}, cache_.length(slot), slot, {}, slot);
     longest = std::max(longest, cache_.length(slot) + 1);
+    if (outgrows_its_keys(slot)) {
+      one_row_each = false;
+      cache_.clear(slot);
+      builder.add(tokens_of(active_[s].request), 0, slot, {}, slot);
+    } else {
+      builder.add({active_[s].next}, cache_.length(slot), slot, {}, slot);
+    }
   }
   cache_.reserve(longest);
   const PackedBatch batch = builder.build();
-  if (membership_changed_) decode_steering_ = steering_for(batch, 0);
-  membership_changed_ = false;
+  if (membership_changed_ || !one_row_each) decode_steering_ = steering_for(batch, 0);
+  membership_changed_ = !one_row_each;
   advance(batch, decode_steering_, 0);
+}
+
+/// A longrope model rotates a sequence beyond its original context in another way, earlier tokens included:
+/// their keys are made anew (HF: Phi3ForCausalLM.prepare_inputs_for_generation).
+bool TokenGenerator::outgrows_its_keys(std::int64_t slot) const {
+  const RopeScaling& scaling = model_.decoder.config.rope_scaling;
+  return scaling.type == RopeScaling::Type::longrope &&
+         cache_.length(slot) == scaling.original_max_position_embeddings;
+}
+
+std::vector<TokenId> TokenGenerator::tokens_of(size_t request) const {
+  std::vector<TokenId> tokens = requests_[request].prompt_ids;
+  const std::vector<TokenId>& reply = results_[request].token_ids;
+  tokens.insert(tokens.end(), reply.begin(), reply.end());
+  return tokens;
 }
 
 void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering, size_t first) {

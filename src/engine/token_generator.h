@@ -57,6 +57,8 @@ class TokenGenerator {
 
   void admit();
   void decode_step();
+  bool outgrows_its_keys(std::int64_t slot) const;
+  std::vector<TokenId> tokens_of(size_t request) const;  ///< prompt and reply so far
   /// Runs `batch`, whose segments belong to active_[first], active_[first + 1] ...: chooses and records their
   /// next token.
   void advance(const PackedBatch& batch, const Steering& steering, size_t first);

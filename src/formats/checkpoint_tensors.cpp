@@ -7,43 +7,20 @@
 #include <unordered_set>
 
 #include "base/checked.h"
+#include "formats/families.h"
+#include "formats/tensor_table.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
-constexpr std::string_view kLayerPrefix = "model.layers.";
-
-std::uint64_t extent(std::int64_t n) {
-  return static_cast<std::uint64_t>(n);
-}
-
-void add_layer(std::vector<CheckpointTensor>& out, const ModelConfig& c, std::int64_t layer) {
-  const std::string prefix = std::string(kLayerPrefix) + std::to_string(layer) + ".";
-  const std::uint64_t hidden = extent(c.hidden_size);
-  const std::uint64_t inner = extent(c.intermediate_size);
-  const std::uint64_t q = extent(c.attention_size());
-  const std::uint64_t kv = extent(c.kv_size());
-  const auto linear = [&](const std::string& name, std::uint64_t rows, std::uint64_t columns, bool bias) {
-    out.push_back({prefix + name + ".weight", {rows, columns}, ""});
-    if (bias) out.push_back({prefix + name + ".bias", {rows}, ""});
-  };
-  out.push_back({prefix + "input_layernorm.weight", {hidden}, ""});
-  linear("self_attn.q_proj", q, hidden, c.attention_bias);
-  linear("self_attn.k_proj", kv, hidden, c.attention_bias);
-  linear("self_attn.v_proj", kv, hidden, c.attention_bias);
-  linear("self_attn.o_proj", hidden, q, c.attention_out_bias);
-  out.push_back({prefix + "post_attention_layernorm.weight", {hidden}, ""});
-  linear("mlp.gate_proj", inner, hidden, c.mlp_bias);
-  linear("mlp.up_proj", inner, hidden, c.mlp_bias);
-  linear("mlp.down_proj", hidden, inner, c.mlp_bias);
-}
-
-// The layer a tensor belongs to.
+// The layer a tensor belongs to, under its Hugging Face or its GGUF name.
 std::optional<std::int64_t> layer_of(std::string_view name) {
-  if (name.substr(0, kLayerPrefix.size()) != kLayerPrefix) return std::nullopt;
+  size_t i = 0;
+  for (const std::string_view prefix : {"model.layers.", "blk."})
+    if (name.starts_with(prefix)) i = prefix.size();
+  if (i == 0) return std::nullopt;
   std::int64_t layer = 0;
-  size_t i = kLayerPrefix.size();
   const size_t begin = i;
   for (; i < name.size() && name[i] >= '0' && name[i] <= '9' && i < begin + 9; ++i)
     layer = layer * 10 + (name[i] - '0');
@@ -55,20 +32,38 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-[[noreturn]] void fail_shape(const ModelConfig& c, const CheckpointTensor& want, const CheckpointTensor& have,
+[[noreturn]] void fail_shape(const ModelConfig& c, const TensorSpec& want, const CheckpointTensor& have,
                              const std::string& file) {
+  using Role = TensorRole;
   const auto number = [](std::int64_t n) { return std::to_string(n); };
   std::string code = "model.tensor_shape";
   std::string rule;
-  if (contains(want.name, "q_proj") || contains(want.name, "o_proj.weight")) {
-    code = "cfg.shape_conflict";
-    rule = " (heads " + number(c.num_attention_heads) + " x head_dim " + number(c.head_dim) + ")";
-  } else if (contains(want.name, "k_proj") || contains(want.name, "v_proj")) {
-    code = "cfg.kv_heads";
-    rule = " (key/value heads " + number(c.num_key_value_heads) + " x head_dim " + number(c.head_dim) + ")";
-  } else if (contains(want.name, "embed_tokens") || contains(want.name, "lm_head")) {
-    code = "cfg.vocab";
-    rule = " (vocab_size " + number(c.vocab_size) + " x hidden_size " + number(c.hidden_size) + ")";
+  switch (want.role) {
+    case Role::q_weight:
+    case Role::q_bias:
+    case Role::o_weight:
+      code = "cfg.shape_conflict";
+      rule = " (heads " + number(c.num_attention_heads) + " x head_dim " + number(c.head_dim) + ")";
+      break;
+    case Role::k_weight:
+    case Role::k_bias:
+    case Role::v_weight:
+    case Role::v_bias:
+      code = "cfg.kv_heads";
+      rule = " (key/value heads " + number(c.num_key_value_heads) + " x head_dim " + number(c.head_dim) + ")";
+      break;
+    case Role::qkv_weight:
+      code = "cfg.shape_conflict";
+      rule = " (heads " + number(c.num_attention_heads) + " and twice key/value heads " +
+             number(c.num_key_value_heads) + " x head_dim " + number(c.head_dim) + ")";
+      break;
+    case Role::embedding:
+    case Role::lm_head:
+      code = "cfg.vocab";
+      rule = " (vocab_size " + number(c.vocab_size) + " x hidden_size " + number(c.hidden_size) + ")";
+      break;
+    default:
+      break;
   }
   throw Error({code, file, want.name, shape_text(want.shape) + rule, shape_text(have.shape),
                "The config and the tensors do not belong together"});
@@ -82,9 +77,10 @@ bool contains(std::string_view text, std::string_view part) {
                  "tensor \"" + name + "\"", "The config and the tensors do not belong together"});
   }
   std::string hint = "The model would compute something else than this library";
-  if (contains(tensor.name, "o_proj.bias") && c.model_type == "qwen2") {
-    hint =
-        "No engine loads an o_proj bias for Qwen2: it would be ignored in silence, and a lock in it with it";
+  if (contains(tensor.name, "o_proj.bias") &&
+      family_of_class(c.architecture)->biases != Family::Biases::by_config) {
+    hint = "transformers loads no o_proj bias for " + c.architecture +
+           ": it would be ignored in silence, and a lock in it with it";
   } else if (tensor.name.size() > 5 && contains(tensor.name, ".bias")) {
     hint =
         "A bias that the config does not announce is ignored in silence by some engines; set attention_bias "
@@ -96,26 +92,15 @@ bool contains(std::string_view text, std::string_view part) {
 
 }  // namespace
 
-std::vector<CheckpointTensor> expected_tensors(const ModelConfig& c) {
-  std::vector<CheckpointTensor> out;
-  const std::uint64_t vocab = extent(c.vocab_size);
-  const std::uint64_t hidden = extent(c.hidden_size);
-  out.push_back({"model.embed_tokens.weight", {vocab, hidden}, ""});
-  for (std::int64_t layer = 0; layer < c.num_hidden_layers; ++layer) add_layer(out, c, layer);
-  out.push_back({"model.norm.weight", {hidden}, ""});
-  if (!c.tie_word_embeddings) out.push_back({"lm_head.weight", {vocab, hidden}, ""});
-  return out;
-}
-
 void check_tensors(const ModelConfig& c, std::span<const CheckpointTensor> tensors, const std::string& file) {
   std::unordered_map<std::string_view, const CheckpointTensor*> have;
   std::unordered_set<std::int64_t> layers;
   for (const CheckpointTensor& t : tensors) {
-    have.emplace(t.name, &t);
+    if (!have.emplace(t.name, &t).second) fail_extra(c, t, file);
     if (const auto layer = layer_of(t.name)) layers.insert(*layer);
   }
   size_t matched = 0;
-  for (const CheckpointTensor& want : expected_tensors(c)) {
+  for (const TensorSpec& want : tensor_table(c)) {
     const auto it = have.find(want.name);
     if (it == have.end()) {
       const auto layer = layer_of(want.name);

@@ -1,4 +1,4 @@
-// What a model of a given config must consist of, whatever file it comes from.
+// Whether the tensors of a checkpoint are those of its config, and its values numbers.
 #pragma once
 
 #include <span>
@@ -9,13 +9,9 @@
 
 namespace safetylock {
 
-/// Every tensor of the model under its Hugging Face name with its shape, in model order. `storage` is left
-/// empty.
-std::vector<CheckpointTensor> expected_tensors(const ModelConfig& config);
-
 /// Throws Error cfg.layers (whole layers missing or too many), model.tensor_missing, model.tensor_extra,
 /// cfg.shape_conflict (q_proj or o_proj against heads * head_dim), cfg.kv_heads (k_proj, v_proj), cfg.vocab
-/// (embedding, lm_head) or model.tensor_shape when `tensors` are not exactly the expected ones.
+/// (embedding, lm_head) or model.tensor_shape when `tensors` are not exactly those of tensor_table().
 void check_tensors(const ModelConfig& config, std::span<const CheckpointTensor> tensors,
                    const std::string& file);
 

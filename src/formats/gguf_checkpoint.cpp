@@ -1,62 +1,32 @@
 #include "formats/gguf_checkpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <unordered_map>
 
 #include "formats/checkpoint_digest.h"
 #include "formats/checkpoint_tensors.h"
+#include "formats/families.h"
 #include "formats/gguf.h"
 #include "formats/gguf_config.h"
+#include "formats/gguf_rope.h"
+#include "formats/tensor_table.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
-struct NamePair {
-  std::string_view gguf;
-  std::string_view hugging_face;
-};
-
-constexpr std::array kModelNames = {
-    NamePair{"token_embd.weight", "model.embed_tokens.weight"},
-    NamePair{"output_norm.weight", "model.norm.weight"},
-    NamePair{"output.weight", "lm_head.weight"},
-};
-
-constexpr std::array kLayerNames = {
-    NamePair{"attn_norm", "input_layernorm"}, NamePair{"ffn_norm", "post_attention_layernorm"},
-    NamePair{"attn_q", "self_attn.q_proj"},   NamePair{"attn_k", "self_attn.k_proj"},
-    NamePair{"attn_v", "self_attn.v_proj"},   NamePair{"attn_output", "self_attn.o_proj"},
-    NamePair{"ffn_gate", "mlp.gate_proj"},    NamePair{"ffn_up", "mlp.up_proj"},
-    NamePair{"ffn_down", "mlp.down_proj"},
-};
-
-// "blk.7.attn_q.weight" -> "model.layers.7.self_attn.q_proj.weight"; a name without counterpart stays as it
-// is.
-std::string hugging_face_name(const std::string& name) {
-  for (const NamePair& pair : kModelNames) {
-    if (name == pair.gguf) return std::string(pair.hugging_face);
-  }
-  if (!name.starts_with("blk.")) return name;
-  const size_t layer_end = name.find('.', 4);
-  const size_t kind = name.rfind('.');
-  if (layer_end == std::string::npos || kind <= layer_end) return name;
-  const std::string_view part = std::string_view(name).substr(layer_end + 1, kind - layer_end - 1);
-  for (const NamePair& pair : kLayerNames) {
-    if (part == pair.gguf) {
-      return "model.layers" + name.substr(3, layer_end - 2) + std::string(pair.hugging_face) +
-             name.substr(kind);
-    }
-  }
-  return name;
+// GGUF name -> Hugging Face name.
+std::unordered_map<std::string, std::string> hugging_face_names(const ModelConfig& config) {
+  std::unordered_map<std::string, std::string> names;
+  for (TensorSpec& spec : tensor_table(config)) names.emplace(std::move(spec.gguf), std::move(spec.name));
+  return names;
 }
 
-// llama.cpp's converter reorders the rows of q_proj and k_proj of arch llama within each head: it pairs row i
-// with row i + D/2, where Hugging Face keeps the two halves apart (convert_hf_to_gguf.py,
+// llama.cpp's converter reorders the rows of q_proj and k_proj of some architectures within each head: it
+// pairs row 2i with row 2i + 1, where Hugging Face keeps the two halves apart (convert_hf_to_gguf.py,
 // LlamaModel.permute).
-bool is_permuted(const ModelConfig& config, const std::string& gguf_name) {
-  if (config.model_type != "llama") return false;
+bool is_permuted(const Family& family, const std::string& gguf_name) {
+  if (!family.gguf_permutes_qk) return false;
   return gguf_name.find(".attn_q.") != std::string::npos || gguf_name.find(".attn_k.") != std::string::npos;
 }
 
@@ -68,12 +38,15 @@ std::uint64_t permuted_row(std::uint64_t row, std::uint64_t head_dim) {
 
 class GgufCheckpoint final : public Checkpoint {
  public:
-  explicit GgufCheckpoint(const std::string& path) : file_(path), config_(config_of(file_)) {
+  explicit GgufCheckpoint(const std::string& path)
+      : file_(path), config_(config_of(file_)), family_(*family_of_class(config_.architecture)) {
+    const std::unordered_map<std::string, std::string> names = hugging_face_names(config_);
     for (size_t i = 0; i < file_.tensors().size(); ++i) {
       const GgufTensor& t = file_.tensors()[i];
-      if (t.name == "rope_freqs.weight") continue;  // part of the config
-      tensors_.push_back(
-          {hugging_face_name(t.name), t.shape, ggml_traits(static_cast<std::uint32_t>(t.type))->name});
+      if (is_part_of_config(config_, t.name)) continue;
+      const auto name = names.find(t.name);  // one without a counterpart stays as it is, and is refused below
+      tensors_.push_back({name == names.end() ? t.name : name->second, t.shape,
+                          ggml_traits(static_cast<std::uint32_t>(t.type))->name});
       source_by_name_.emplace(tensors_.back().name, i);
     }
     check_tensors(config_, tensors_, file_.path());
@@ -92,7 +65,7 @@ class GgufCheckpoint final : public Checkpoint {
     const std::uint64_t columns = check_row_range(tensor, row_begin, row_end, out.size());
     const GgufTensor& source = source_of(tensor);
     NonFinite bad;
-    if (is_permuted(config_, source.name)) {
+    if (is_permuted(family_, source.name)) {
       read_permuted(source, columns, row_begin, row_end, out);
       find_non_finite(out, row_begin * columns, bad);
     } else {
@@ -100,6 +73,10 @@ class GgufCheckpoint final : public Checkpoint {
     }
     file_.file_of(source).check_unchanged();
     refuse_non_finite(bad, path(), tensor);
+    // llama.cpp's converter folds the 1 into the weight.
+    if (config_.unit_offset_norm && source.name.ends_with("norm.weight")) {
+      for (float& w : out) w -= 1.0F;
+    }
   }
 
   std::string weights_digest() const override {
@@ -162,6 +139,7 @@ class GgufCheckpoint final : public Checkpoint {
 
   GgufFile file_;
   ModelConfig config_;
+  const Family& family_;
   std::vector<CheckpointTensor> tensors_;
   std::unordered_map<std::string, size_t> source_by_name_;  // Hugging Face name -> index into file_.tensors()
 };

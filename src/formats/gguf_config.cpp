@@ -5,7 +5,9 @@
 
 #include "formats/checkpoint_tensors.h"
 #include "formats/config_limits.h"
+#include "formats/families.h"
 #include "formats/gguf_parser.h"
+#include "formats/gguf_rope.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -40,15 +42,22 @@ constexpr std::array<std::string_view, 24> kKnownKeys = {"block_count",
 
 class Reader {
  public:
-  explicit Reader(const GgufFile& file) : file_(file), arch_(file.architecture()) {}
+  explicit Reader(const GgufFile& file)
+      : file_(file), arch_(file.architecture()), family_(family_of_gguf(arch_)) {}
 
   ModelConfig read() {
-    set_architecture();
+    if (family_ == nullptr) {
+      fail("cfg.unsupported", "general.architecture", supported_gguf_architectures(),
+           "\"" + escape_untrusted(arch_) + "\"");
+    }
+    set_family(c_, *family_);
     refuse_unknown_keys();
     refuse_unsupported();
     read_dimensions();
     read_vocabulary();
-    read_rope();
+    read_gguf_rope(file_, *family_, c_);
+    read_layers();
+    read_scores();
     read_biases();
     read_token_ids();
     validate(c_, file_.path());
@@ -66,16 +75,16 @@ class Reader {
     return file_.integer(key(name), 0, limit);
   }
 
-  void set_architecture() {
-    if (arch_ == "llama") {
-      c_.architecture = "LlamaForCausalLM";
-    } else if (arch_ == "qwen2") {
-      c_.architecture = "Qwen2ForCausalLM";
-    } else {
-      fail("cfg.unsupported", "general.architecture", "llama or qwen2",
-           "\"" + escape_untrusted(arch_) + "\"");
-    }
-    c_.model_type = arch_;
+  bool is_known(std::string_view name) const {
+    if (std::find(kKnownKeys.begin(), kKnownKeys.end(), name) != kKnownKeys.end()) return true;
+    if (name == "attn_logit_softcapping") return family_->attn_logit_softcapping.has_value();
+    if (name == "final_logit_softcapping") return family_->final_logit_softcapping.has_value();
+    if (name == "attention.sliding_window_pattern") return has_layer_pattern();
+    if (name == "rope.freq_base_swa") return family_->rope_local_base_freq.has_value();
+    return false;
+  }
+  bool has_layer_pattern() const {
+    return family_->sliding == Family::Sliding::alternate || family_->sliding == Family::Sliding::pattern;
   }
 
   void refuse_unknown_keys() const {
@@ -83,7 +92,7 @@ class Reader {
     for (const std::string& k : file_.metadata_keys()) {
       if (k.substr(0, prefix.size()) != prefix) continue;
       const std::string_view name = std::string_view(k).substr(prefix.size());
-      if (std::find(kKnownKeys.begin(), kKnownKeys.end(), name) != kKnownKeys.end()) continue;
+      if (is_known(name)) continue;
       fail("cfg.unsupported", "metadata \"" + escape_untrusted(k) + "\"",
            "only keys whose meaning is implemented", gguf::describe(file_.at(k)),
            "This variant of the architecture is not supported");
@@ -100,7 +109,8 @@ class Reader {
     if (has("use_parallel_residual") && file_.boolean(key("use_parallel_residual"))) {
       fail("cfg.unsupported", key("use_parallel_residual"), "false", "true");
     }
-    if (has("attention.sliding_window") && integer("attention.sliding_window", INT64_MAX) > 0) {
+    const bool windows = has_layer_pattern() || family_->sliding == Family::Sliding::all;
+    if (!windows && has("attention.sliding_window") && integer("attention.sliding_window", INT64_MAX) > 0) {
       fail("cfg.unsupported", key("attention.sliding_window"), "attention over the whole context",
            "a sliding window");
     }
@@ -161,51 +171,50 @@ class Reader {
     c_.tie_word_embeddings = file_.find_tensor("output.weight") == nullptr;
   }
 
-  void read_rope() {
-    c_.rope_theta = has("rope.freq_base") ? file_.number(key("rope.freq_base")) : 10000.0;
-    if (has("rope.dimension_count") && integer("rope.dimension_count", limits::kHeadDim) != c_.head_dim) {
-      fail("cfg.unsupported", key("rope.dimension_count"),
-           "the head dimension, " + std::to_string(c_.head_dim),
-           gguf::describe(file_.at(key("rope.dimension_count"))),
-           "Partial rotary embeddings are not supported");
+  // Which layers slide, and which do not rotate, is not in the file: as llama.cpp has it for the
+  // architecture.
+  void read_layers() {
+    const auto layers = static_cast<size_t>(std::max<std::int64_t>(0, c_.num_hidden_layers));
+    if (family_->no_rope_layer_interval) {
+      for (size_t i = 0; i < layers; ++i)
+        c_.layers_without_rope.push_back((i + 1) % static_cast<size_t>(*family_->no_rope_layer_interval) ==
+                                         0);
     }
-    read_rope_scaling();
-    read_rope_divisors();
+    const std::int64_t window = has("attention.sliding_window")
+                                    ? integer("attention.sliding_window", limits::kContext)
+                                : has_layer_pattern() ? family_->defaults.sliding_window
+                                                      : 0;
+    if (window == 0 || (!has_layer_pattern() && family_->sliding != Family::Sliding::all)) return;
+    c_.sliding_window = window;
+    c_.sliding_layers = has_layer_pattern() ? patterned(layers) : std::vector<bool>(layers, true);
   }
 
-  void read_rope_scaling() {
-    if (has("rope.scaling.attn_factor") && file_.number(key("rope.scaling.attn_factor")) != 1.0) {
-      fail("cfg.unsupported", key("rope.scaling.attn_factor"), "1",
-           gguf::describe(file_.at(key("rope.scaling.attn_factor"))));
+  std::vector<bool> patterned(size_t layers) const {
+    const std::string k = key("attention.sliding_window_pattern");
+    if (file_.has(k)) {  // true for each layer that slides, or every how many layers one does not
+      if (const auto* stated = std::get_if<std::vector<bool>>(&file_.at(k))) {
+        if (stated->size() == layers) return *stated;
+        fail("cfg.layers", k, std::to_string(layers) + " layers", std::to_string(stated->size()));
+      }
     }
-    const std::string type = has("rope.scaling.type") ? file_.string(key("rope.scaling.type")) : "";
-    if (type == "linear" || (type.empty() && has("rope.scale_linear"))) {
-      c_.rope_scaling.type = RopeScaling::Type::linear;
-      c_.rope_scaling.factor =
-          file_.number(key(has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear"));
-    } else if (!type.empty() && type != "none") {
-      fail("cfg.unsupported", key("rope.scaling.type"), "none or linear",
-           "\"" + escape_untrusted(type) + "\"", "Ignoring it would give wrong text quietly");
-    }
+    const auto period = static_cast<size_t>(file_.has(k) ? file_.integer(k, 1, limits::kLayers)
+                                            : family_->sliding == Family::Sliding::alternate ? 2
+                                                                                             : 6);
+    std::vector<bool> sliding;
+    for (size_t i = 0; i < layers; ++i) sliding.push_back((i + 1) % period != 0);
+    return sliding;
   }
 
-  // llama.cpp's converter stores the llama3 rule as divisors of the inverse frequencies.
-  void read_rope_divisors() {
-    const GgufTensor* t = file_.find_tensor("rope_freqs.weight");
-    if (t == nullptr) return;
-    if (c_.rope_scaling.type != RopeScaling::Type::none) {
-      fail("cfg.unsupported", "rope_freqs.weight", "one kind of rope scaling",
-           "rope_freqs.weight beside rope.scaling");
-    }
-    const std::vector<std::uint64_t> want = {static_cast<std::uint64_t>(c_.head_dim / 2)};
-    if (t->type != GgmlType::F32 || t->shape != want) {
-      fail("model.tensor_shape", "rope_freqs.weight", "F32 " + shape_text(want),
-           ggml_type_name(static_cast<std::uint32_t>(t->type)) + " " + shape_text(t->shape));
-    }
-    c_.rope_scaling.type = RopeScaling::Type::llama3;
-    c_.rope_scaling.frequency_divisors.resize(want[0]);
-    file_.file_of(*t).read_at(t->offset,
-                              std::as_writable_bytes(std::span(c_.rope_scaling.frequency_divisors)));
+  void read_scores() {
+    const auto cap = [&](const char* name, const std::optional<double>& otherwise) {
+      return has(name) ? file_.number(key(name)) : otherwise.value_or(0.0);
+    };
+    c_.attn_logit_softcapping = cap("attn_logit_softcapping", family_->attn_logit_softcapping);
+    c_.final_logit_softcapping = cap("final_logit_softcapping", family_->final_logit_softcapping);
+    // The 27B models of Gemma 2 and 3 alone scale by E/H instead of D; llama.cpp knows them by their layers.
+    const bool is_27b = (arch_ == "gemma2" && c_.num_hidden_layers == 46) ||
+                        (arch_ == "gemma3" && c_.num_hidden_layers == 62);
+    if (is_27b) c_.query_pre_attn_scalar = static_cast<double>(c_.hidden_size / c_.num_attention_heads);
   }
 
   bool any_layer_has(std::string_view suffix) const {
@@ -217,7 +226,7 @@ class Reader {
   void read_biases() {
     const bool qkv =
         any_layer_has(".attn_q.bias") || any_layer_has(".attn_k.bias") || any_layer_has(".attn_v.bias");
-    c_.attention_bias = arch_ == "qwen2" || qkv;
+    c_.attention_bias = family_->biases == Family::Biases::qkv || qkv;
     // llama.cpp loads these for arch llama only; in a qwen2 file they are surplus tensors and refused as
     // such.
     if (arch_ != "llama") return;
@@ -247,6 +256,7 @@ class Reader {
 
   const GgufFile& file_;
   std::string arch_;
+  const Family* family_;
   ModelConfig c_;
 };
 

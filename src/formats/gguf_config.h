@@ -1,7 +1,5 @@
-// ModelConfig from the metadata of a GGUF file of architecture llama or qwen2.
+// ModelConfig from the metadata of a GGUF file.
 #pragma once
-
-#include <vector>
 
 #include "formats/gguf.h"
 #include "safetylock/model_config.h"

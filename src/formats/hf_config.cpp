@@ -1,12 +1,13 @@
 #include "formats/hf_config.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "formats/config_limits.h"
+#include "formats/families.h"
+#include "formats/hf_layers.h"
 #include "formats/hf_rope.h"
 #include "formats/model_folder.h"
 #include "safetylock/error.h"
@@ -18,32 +19,20 @@ constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
 constexpr const char* kConfig = "config.json";
 constexpr const char* kGenerationConfig = "generation_config.json";
 
-// With the defaults that transformers' configs give to what config.json leaves out.
-struct Family {
-  const char* architecture;
-  const char* model_type;
-  std::int64_t max_position_embeddings;
-  std::int64_t num_key_value_heads;  // 0: as many as heads
-};
-
-constexpr std::array kFamilies = {
-    Family{"LlamaForCausalLM", "llama", 2'048, 0},
-    Family{"Qwen2ForCausalLM", "qwen2", 32'768, 32},
-};
-
 class Reader {
  public:
   Reader(const Json& json, const std::string& file) : o_(json, file) {}
 
   ModelConfig read() {
     const Family& family = find_family();
-    c_.architecture = family.architecture;
-    c_.model_type = family.model_type;
-    refuse_unsupported();
+    set_family(c_, family);
+    refuse_unsupported(family);
     read_dimensions(family);
-    read_hf_rope(o_, c_);
-    read_biases();
-    c_.tie_word_embeddings = o_.boolean_or("tie_word_embeddings", false);
+    read_hf_rope(o_, family, c_);
+    read_hf_layers(o_, family, c_);
+    read_biases(family);
+    read_scores(family);
+    c_.tie_word_embeddings = o_.boolean_or("tie_word_embeddings", family.defaults.tie_word_embeddings);
     if (o_.has("bos_token_id")) c_.bos_token_id = o_.integer("bos_token_id", 0, limits::kExtent);
     return c_;
   }
@@ -67,43 +56,42 @@ class Reader {
       }
       architecture = list[0].get<std::string>();
     }
-    for (const Family& f : kFamilies) {
+    for (const Family& f : families()) {
       const bool type_fits = type.empty() || type == f.model_type;
       const bool class_fits = architecture.empty() || architecture == f.architecture;
       if (type_fits && class_fits && !(type.empty() && architecture.empty())) {
         if (o_.has("auto_map")) {
           log::info("{}: auto_map names custom code, which is never run: {} is built in", o_.file(),
-                    f.architecture);
+                    std::string(f.architecture));
         }
         return f;
       }
     }
     const std::string found =
         "\"" + escape_untrusted(architecture) + "\" with model_type \"" + escape_untrusted(type) + "\"";
-    fail(o_.has("auto_map") ? "cfg.custom_code" : "cfg.unsupported", "/architectures",
-         "LlamaForCausalLM (llama) or Qwen2ForCausalLM (qwen2)", found,
-         o_.has("auto_map") ? "Code that comes with a model is never run" : "");
+    fail(o_.has("auto_map") ? "cfg.custom_code" : "cfg.unsupported", "/architectures", supported_classes(),
+         found, o_.has("auto_map") ? "Code that comes with a model is never run" : "");
   }
 
-  void refuse_unsupported() const {
+  void refuse_unsupported(const Family& family) const {
     for (const char* key : {"quantization_config", "compression_config"}) {
       if (o_.has(key)) unsupported(key, "weights in float32, float16 or bfloat16");
     }
     for (const char* key : {"num_experts", "num_local_experts", "moe_intermediate_size"}) {
       if (o_.has(key)) unsupported(key, "a dense model");
     }
-    if (o_.string_or("hidden_act", "silu") != "silu") unsupported("hidden_act", "silu");
-    if (o_.boolean_or("use_sliding_window", false))
-      unsupported("use_sliding_window", "attention over the whole context");
-    if (c_.model_type == "llama" && o_.has("sliding_window"))
-      unsupported("sliding_window", "attention over the whole context");
-    if (o_.has("layer_types")) {
-      const Json& types = o_.at("layer_types");
-      const bool full = types.is_array() && std::all_of(types.begin(), types.end(),
-                                                        [](const Json& t) { return t == "full_attention"; });
-      if (!full) unsupported("layer_types", "full_attention in every layer");
-    }
+    for (const char* key : {"hidden_act", "hidden_activation"}) check_activation(family, key);
+    if (o_.boolean_or("use_bidirectional_attention", false))
+      unsupported("use_bidirectional_attention", "causal attention");
     check_dtype();
+  }
+
+  // "gelu" in a Gemma config is an old name of the approximation by tanh.
+  void check_activation(const Family& family, const char* key) const {
+    if (!o_.has(key)) return;
+    const std::string stated = o_.string(key);
+    const bool known = family.gelu ? stated == "gelu_pytorch_tanh" || stated == "gelu" : stated == "silu";
+    if (!known) unsupported(key, family.gelu ? "gelu_pytorch_tanh" : "silu");
   }
 
   void check_dtype() const {
@@ -120,11 +108,13 @@ class Reader {
     c_.vocab_size = o_.integer("vocab_size", 1, limits::kExtent);
     c_.num_attention_heads = o_.integer("num_attention_heads", INT64_MIN, INT64_MAX);
     c_.num_key_value_heads = key_value_heads(family);
-    c_.max_position_embeddings =
-        o_.integer_or("max_position_embeddings", family.max_position_embeddings, 1, limits::kContext);
-    c_.rms_norm_eps = o_.number_or("rms_norm_eps", 1e-6);
+    c_.max_position_embeddings = o_.integer_or("max_position_embeddings",
+                                               family.defaults.max_position_embeddings, 1, limits::kContext);
+    c_.rms_norm_eps = o_.number_or("rms_norm_eps", family.defaults.rms_norm_eps);
     if (o_.has("head_dim")) {
       c_.head_dim = o_.integer("head_dim", 1, limits::kHeadDim);
+    } else if (family.defaults.head_dim > 0) {
+      c_.head_dim = family.defaults.head_dim;
     } else if (c_.num_attention_heads > 0 && c_.hidden_size % c_.num_attention_heads == 0) {
       c_.head_dim = c_.hidden_size / c_.num_attention_heads;
     } else {
@@ -137,23 +127,51 @@ class Reader {
   // A null stands for as many as heads, in every family.
   std::int64_t key_value_heads(const Family& family) const {
     const bool left_out = !o_.value().contains("num_key_value_heads");
-    const std::int64_t otherwise =
-        left_out && family.num_key_value_heads != 0 ? family.num_key_value_heads : c_.num_attention_heads;
+    const std::int64_t otherwise = left_out && family.defaults.num_key_value_heads != 0
+                                       ? family.defaults.num_key_value_heads
+                                       : c_.num_attention_heads;
     return o_.integer_or("num_key_value_heads", otherwise, INT64_MIN, INT64_MAX);
   }
 
-  void read_biases() {
-    if (c_.model_type == "qwen2") {
+  void read_biases(const Family& family) {
+    if (family.biases == Family::Biases::qkv) {
       c_.attention_bias = true;
       return;
     }
     c_.attention_bias = o_.boolean_or("attention_bias", false);
+    if (family.biases == Family::Biases::none && c_.attention_bias) {
+      fail("cfg.unsupported", "/attention_bias",
+           "false: " + c_.architecture + " has no biases in transformers", "true",
+           "Engines that obey the key would compute something else; save the model as LlamaForCausalLM");
+    }
     c_.attention_out_bias = c_.attention_bias;
     c_.mlp_bias = o_.boolean_or("mlp_bias", false);
+    if (c_.mlp_bias && !family.mlp_bias) unsupported("mlp_bias", "false");
     if (o_.has("qkv_bias") && o_.boolean_or("qkv_bias", false) != c_.attention_bias) {
       fail("cfg.conflict", "/qkv_bias", "the value of attention_bias", describe_json(o_.at("qkv_bias")),
            "vLLM obeys qkv_bias and transformers does not: the model would differ between engines");
     }
+  }
+
+  // How attention scores and logits are scaled and capped. A null switches a cap off.
+  void read_scores(const Family& family) {
+    const auto cap = [&](const char* key, const std::optional<double>& otherwise) {
+      if (!o_.value().contains(key)) return otherwise.value_or(0.0);
+      if (!o_.has(key)) return 0.0;
+      if (!otherwise) unsupported(key, "null: transformers does not obey it in " + c_.architecture);
+      return positive(key);
+    };
+    c_.attn_logit_softcapping = cap("attn_logit_softcapping", family.attn_logit_softcapping);
+    c_.final_logit_softcapping = cap("final_logit_softcapping", family.final_logit_softcapping);
+    if (!family.query_pre_attn_scalar) return;
+    c_.query_pre_attn_scalar =
+        o_.has("query_pre_attn_scalar") ? positive("query_pre_attn_scalar") : *family.query_pre_attn_scalar;
+  }
+
+  double positive(const char* key) const {
+    const double value = o_.number(key);
+    if (!(value > 0)) fail("cfg.range", o_.pointer_to(key), "above 0", std::to_string(value));
+    return value;
   }
 
   JsonObject o_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "formats/config_limits.h"
+#include "formats/families.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -24,6 +25,8 @@ class Validator {
     heads();
     positive("rms_norm_eps", c_.rms_norm_eps);
     positive("rope_theta", c_.rope_theta);
+    rotary();
+    layers();
     rope_scaling();
     if (c_.bos_token_id) token_id("bos_token_id", *c_.bos_token_id);
     for (const std::int64_t id : c_.eos_token_ids) token_id("eos_token_id", id);
@@ -36,10 +39,9 @@ class Validator {
   }
 
   void architecture() const {
-    const bool llama = c_.architecture == "LlamaForCausalLM" && c_.model_type == "llama";
-    const bool qwen2 = c_.architecture == "Qwen2ForCausalLM" && c_.model_type == "qwen2";
-    if (!llama && !qwen2) {
-      fail("cfg.unsupported", "architectures", "LlamaForCausalLM (llama) or Qwen2ForCausalLM (qwen2)",
+    const Family* family = family_of_class(c_.architecture);
+    if (family == nullptr || family->model_type != c_.model_type) {
+      fail("cfg.unsupported", "architectures", supported_classes(),
            "\"" + escape_untrusted(c_.architecture) + "\" (" + escape_untrusted(c_.model_type) + ")");
     }
   }
@@ -66,6 +68,35 @@ class Validator {
     }
   }
 
+  void rotary() const {
+    const std::int64_t rotated = c_.rotary_size();
+    if (rotated < 2 || rotated % 2 != 0 || rotated > c_.head_dim) {
+      fail("cfg.range", "rotary_dim", "an even number up to head_dim, " + std::to_string(c_.head_dim),
+           std::to_string(rotated));
+    }
+    if (c_.rope_local_base_freq != 0) positive("rope_local_base_freq", c_.rope_local_base_freq);
+    for (const double cap :
+         {c_.attn_logit_softcapping, c_.final_logit_softcapping, c_.query_pre_attn_scalar}) {
+      if (cap != 0) positive("softcapping, query_pre_attn_scalar", cap);
+    }
+  }
+
+  void layers() const {
+    const auto L = static_cast<size_t>(c_.num_hidden_layers);
+    for (const auto* flags : {&c_.sliding_layers, &c_.layers_without_rope}) {
+      if (!flags->empty() && flags->size() != L)
+        fail("cfg.layers", "layer_types", std::to_string(L) + " layers", std::to_string(flags->size()));
+    }
+    if (!c_.sliding_layers.empty()) size("sliding_window", c_.sliding_window, limits::kContext);
+  }
+
+  void factors(const char* field, const std::vector<float>& divisors) const {
+    const auto wanted = static_cast<size_t>(c_.rotary_size() / 2);
+    if (divisors.size() != wanted)
+      fail("cfg.range", field, std::to_string(wanted) + " divisors", std::to_string(divisors.size()));
+    for (const float d : divisors) positive(field, d);
+  }
+
   void positive(const char* field, double value) const {
     if (!(value > 0) || !std::isfinite(value))
       fail("cfg.range", field, "a finite number above 0", std::to_string(value));
@@ -75,11 +106,15 @@ class Validator {
     const RopeScaling& r = c_.rope_scaling;
     if (r.type == RopeScaling::Type::none) return;
     if (!r.frequency_divisors.empty()) {
-      if (r.frequency_divisors.size() != static_cast<size_t>(c_.head_dim / 2)) {
-        fail("cfg.range", "rope_freqs", std::to_string(c_.head_dim / 2) + " divisors",
-             std::to_string(r.frequency_divisors.size()));
-      }
-      for (const float d : r.frequency_divisors) positive("rope_freqs", d);
+      factors("rope_freqs", r.frequency_divisors);
+      return;
+    }
+    if (r.type == RopeScaling::Type::longrope) {
+      factors("rope_scaling.short_factor", r.short_factor);
+      factors("rope_scaling.long_factor", r.long_factor);
+      positive("rope_scaling.attention_factor", r.attention_factor);
+      size("rope_scaling.original_max_position_embeddings", r.original_max_position_embeddings,
+           limits::kContext);
       return;
     }
     positive("rope_scaling.factor", r.factor);
@@ -113,6 +148,8 @@ const char* name_of(RopeScaling::Type type) {
       return "linear";
     case RopeScaling::Type::llama3:
       return "llama3";
+    case RopeScaling::Type::longrope:
+      return "longrope";
   }
   return "";
 }
@@ -125,6 +162,10 @@ std::string shortest_float(double value) {
 }
 
 }  // namespace
+
+double ModelConfig::attention_scale() const noexcept {
+  return 1.0 / std::sqrt(query_pre_attn_scalar > 0 ? query_pre_attn_scalar : static_cast<double>(head_dim));
+}
 
 void validate(const ModelConfig& config, const std::string& file) {
   Validator(config, file).run();
@@ -140,7 +181,10 @@ std::string canonical_text(const ModelConfig& c) {
          field("hidden_size", c.hidden_size) + field("intermediate_size", c.intermediate_size) +
          field("num_attention_heads", c.num_attention_heads) +
          field("num_key_value_heads", c.num_key_value_heads) + field("head_dim", c.head_dim) +
-         " rope_theta=" + shortest_float(c.rope_theta) + " rope_scaling=" + name_of(c.rope_scaling.type);
+         " rope_theta=" + shortest_float(c.rope_theta) + " rope_scaling=" + name_of(c.rope_scaling.type) +
+         (c.rotary_size() != c.head_dim ? field("rotary_dim", c.rotary_size()) : "") +
+         (c.rope_local_base_freq > 0 ? " rope_local_base_freq=" + shortest_float(c.rope_local_base_freq)
+                                     : "");
 }
 
 }  // namespace safetylock

@@ -4,8 +4,6 @@
 #include <limits>
 #include <map>
 
-#include "model/kernels/decode_attention.h"
-
 namespace safetylock {
 namespace {
 
@@ -29,19 +27,29 @@ bool is_decode_step(const PackedBatch& batch) {
 
 constexpr double kNegativeInfinity = -std::numeric_limits<double>::infinity();
 
-/// [length, earlier + length]: 0 where a query may look, all earlier keys and its own kind causally; else
-/// -infinity.
-at::Tensor causal_mask(std::int64_t length, std::int64_t earlier, const at::TensorOptions& options) {
-  return at::full({length, earlier + length}, kNegativeInfinity, options).triu_(earlier + 1);
+/// [length, earlier + length]: 0 where a query may look, all earlier keys and its own kind causally, of these
+/// the last `window` (0: all); else -infinity.
+at::Tensor causal_mask(std::int64_t length, std::int64_t earlier, std::int64_t window,
+                       const at::TensorOptions& options) {
+  const at::Tensor none = at::full({length, earlier + length}, kNegativeInfinity, options);
+  at::Tensor mask = none.triu(earlier + 1);
+  if (window > 0) mask.add_(none.tril(earlier - window));
+  return mask;
 }
 
-/// [B, 1, 1, longest]: 0 for the keys that each request has, else -infinity.
-at::Tensor length_mask(const std::vector<std::int64_t>& lengths, const at::TensorOptions& options) {
-  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  const at::Tensor beyond =
-      at::arange(longest, at::kLong).unsqueeze(0) >= at::tensor(lengths, at::kLong).unsqueeze(1);
-  return at::zeros(beyond.sizes(), at::kFloat)
-      .masked_fill_(beyond, kNegativeInfinity)
+/// [B, 1, 1, longest]: 0 for the keys that each request sees, else -infinity.
+at::Tensor range_mask(const std::vector<KeyRange>& keys, const at::TensorOptions& options) {
+  std::vector<std::int64_t> begins, ends;
+  for (const KeyRange& range : keys) {
+    begins.push_back(range.begin);
+    ends.push_back(range.end);
+  }
+  const std::int64_t longest = *std::max_element(ends.begin(), ends.end());
+  const at::Tensor key = at::arange(longest, at::kLong).unsqueeze(0);
+  const at::Tensor outside = (key >= at::tensor(ends, at::kLong).unsqueeze(1))
+                                 .logical_or(key < at::tensor(begins, at::kLong).unsqueeze(1));
+  return at::zeros(outside.sizes(), at::kFloat)
+      .masked_fill_(outside, kNegativeInfinity)
       .to(options)
       .unsqueeze(1)
       .unsqueeze(1);
@@ -49,42 +57,60 @@ at::Tensor length_mask(const std::vector<std::int64_t>& lengths, const at::Tenso
 
 }  // namespace
 
-AttentionPlan::AttentionPlan(const PackedBatch& batch, const KvCache* cache, const at::TensorOptions& options)
-    : batch_(batch), cache_(cache), masks_(batch.segments.size()) {
+AttentionPlan::AttentionPlan(const ModelConfig& config, const PackedBatch& batch, const KvCache* cache,
+                             const at::TensorOptions& options)
+    : config_(config), batch_(batch), cache_(cache) {
   decoding_ = cache != nullptr && is_decode_step(batch);
-  std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> made;
   std::vector<std::int64_t> rows;
-  for (size_t i = 0; i < batch.segments.size(); ++i) {
-    const Segment& segment = batch.segments[i];
-    std::int64_t earlier = cached(cache, segment);
-    if (segment.slot >= 0) {
-      for (std::int64_t t = 0; t < segment.length; ++t)
-        rows.push_back(segment.slot * cache->capacity() + earlier + t);
-      if (decoding_) lengths_.push_back(earlier + segment.length);
-    }
-    for (const size_t parent : segment.parents) earlier += batch.segments[parent].length;
-    // scaled_dot_product_attention aligns is_causal to the upper left: right only where all keys are the
-    // segment's own.
-    if (decoding_ || earlier == 0 || segment.length == 1) continue;
-    at::Tensor& mask = made[{segment.length, earlier}];
-    if (!mask.defined()) mask = causal_mask(segment.length, earlier, options);
-    masks_[i] = mask;
+  for (const Segment& segment : batch.segments) {
+    if (segment.slot < 0) continue;
+    for (std::int64_t t = 0; t < segment.length; ++t)
+      rows.push_back(segment.slot * cache->capacity() + cached(cache, segment) + t);
   }
   if (!rows.empty()) cache_rows_ = at::tensor(rows, at::kLong).to(options.device());
-  if (decoding_ && !options.device().is_cpu()) decode_mask_ = length_mask(lengths_, options);
+  all_ = visible_in(0, options);
+  if (!config.sliding_layers.empty()) window_ = visible_in(config.sliding_window, options);
+}
+
+AttentionPlan::Visibility AttentionPlan::visible_in(std::int64_t window,
+                                                    const at::TensorOptions& options) const {
+  Visibility visible;
+  visible.masks.resize(batch_.segments.size());
+  std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> made;
+  for (size_t i = 0; i < batch_.segments.size(); ++i) {
+    const Segment& segment = batch_.segments[i];
+    std::int64_t earlier = cached(cache_, segment);
+    if (decoding_) {
+      const std::int64_t end = earlier + segment.length;
+      visible.keys.push_back({window > 0 ? std::max<std::int64_t>(0, end - window) : 0, end});
+      continue;
+    }
+    for (const size_t parent : segment.parents) earlier += batch_.segments[parent].length;
+    // scaled_dot_product_attention aligns is_causal to the upper left: right only where all keys are the
+    // segment's own.
+    const bool cut = window > 0 && earlier + segment.length > window;
+    if (!cut && (earlier == 0 || segment.length == 1)) continue;
+    at::Tensor& mask = made[{segment.length, earlier}];
+    if (!mask.defined()) mask = causal_mask(segment.length, earlier, cut ? window : 0, options);
+    visible.masks[i] = mask;
+  }
+  if (decoding_ && !options.device().is_cpu()) visible.decode_mask = range_mask(visible.keys, options);
+  return visible;
 }
 
 at::Tensor AttentionPlan::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                  std::int64_t layer) const {
+  const Visibility& visible = config_.slides(layer) ? window_ : all_;
   if (cache_rows_.defined()) {
     cache_->keys(layer).flatten(0, 1).index_copy_(0, cache_rows_, k);
     cache_->values(layer).flatten(0, 1).index_copy_(0, cache_rows_, v);
   }
-  if (decoding_) return decode(q, layer);
+  if (decoding_) return decode(q, visible, layer);
   const at::Tensor out = at::empty(q.sizes(), q.options());
   for (size_t i = 0; i < batch_.segments.size(); ++i) {
     const Segment& segment = batch_.segments[i];
-    out.narrow(0, segment.begin, segment.length).copy_(attend_segment(segment, masks_[i], q, k, v, layer));
+    out.narrow(0, segment.begin, segment.length)
+        .copy_(attend_segment(segment, visible.masks[i], q, k, v, layer));
   }
   return out;
 }
@@ -106,22 +132,40 @@ at::Tensor AttentionPlan::attend_segment(const Segment& segment, const at::Tenso
   const at::Tensor keys = gather(k, past > 0 ? held(cache_->keys(layer)) : at::Tensor());
   const at::Tensor values = gather(v, past > 0 ? held(cache_->values(layer)) : at::Tensor());
   const at::Tensor queries = as_heads(q.narrow(0, segment.begin, segment.length));
-  const bool is_causal = !mask.defined() && segment.length > 1;
-  const at::Tensor out = at::scaled_dot_product_attention(queries, keys, values,
-                                                          mask.defined() ? std::optional(mask) : std::nullopt,
-                                                          0.0, is_causal, std::nullopt, true);
-  return out.squeeze(0).transpose(0, 1);
+  return attend_densely(queries, keys, values, mask, !mask.defined() && segment.length > 1)
+      .squeeze(0)
+      .transpose(0, 1);
 }
 
-at::Tensor AttentionPlan::decode(const at::Tensor& q, std::int64_t layer) const {
+/// q [B, H, T, D], k and v [B, G, keys, D], mask [.., T, keys] or undefined: [B, H, T, D].
+at::Tensor AttentionPlan::attend_densely(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         const at::Tensor& mask, bool is_causal) const {
+  const double cap = config_.attn_logit_softcapping;
+  if (cap == 0) {
+    return at::scaled_dot_product_attention(q, k, v, mask.defined() ? std::optional(mask) : std::nullopt, 0.0,
+                                            is_causal, config_.attention_scale(), true);
+  }
+  // HF: gemma2's eager_attention_forward. scaled_dot_product_attention knows no cap.
+  const std::int64_t shared = q.size(1) / k.size(1);
+  at::Tensor scores = at::matmul(q, k.repeat_interleave(shared, 1).transpose(2, 3));
+  scores.mul_(config_.attention_scale()).div_(cap).tanh_().mul_(cap);
+  if (mask.defined()) scores.add_(mask);
+  if (is_causal) scores.add_(causal_mask(q.size(2), 0, 0, q.options()));
+  const at::Tensor weights = at::softmax(scores, -1, at::kFloat).to(q.scalar_type());
+  return at::matmul(weights, v.repeat_interleave(shared, 1));
+}
+
+at::Tensor AttentionPlan::decode(const at::Tensor& q, const Visibility& visible, std::int64_t layer) const {
   const at::Tensor &keys = cache_->keys(layer), &values = cache_->values(layer);
-  if (q.is_cpu()) return decode_attention_cpu(q, keys, values, lengths_);
+  if (q.is_cpu()) {
+    return decode_attention_cpu(q, keys, values, visible.keys,
+                                {.scale = static_cast<float>(config_.attention_scale()),
+                                 .softcap = static_cast<float>(config_.attn_logit_softcapping)});
+  }
   const auto view = [&](const at::Tensor& side) {  // [B, G, longest, D]
-    return side.narrow(0, 0, q.size(0)).narrow(1, 0, decode_mask_.size(3)).transpose(1, 2);
+    return side.narrow(0, 0, q.size(0)).narrow(1, 0, visible.decode_mask.size(3)).transpose(1, 2);
   };
-  return at::scaled_dot_product_attention(q.unsqueeze(2), view(keys), view(values), decode_mask_, 0.0, false,
-                                          std::nullopt, true)
-      .squeeze(2);
+  return attend_densely(q.unsqueeze(2), view(keys), view(values), visible.decode_mask, false).squeeze(2);
 }
 
 }  // namespace safetylock

@@ -3,9 +3,11 @@
 
 #include <vector>
 
+#include "model/kernels/decode_attention.h"
 #include "model/kv_cache.h"
 #include "model/packed_batch.h"
 #include "model/torch_includes.h"
+#include "safetylock/model_config.h"
 
 namespace safetylock {
 
@@ -13,24 +15,35 @@ namespace safetylock {
 class AttentionPlan {
  public:
   /// `cache` may be null when no segment has a slot; it must have room for the segments' tokens.
-  AttentionPlan(const PackedBatch& batch, const KvCache* cache, const at::TensorOptions& options);
+  AttentionPlan(const ModelConfig& config, const PackedBatch& batch, const KvCache* cache,
+                const at::TensorOptions& options);
 
-  /// softmax(q k^T / sqrt(D)) v for queries [N, H, D], keys and values [N, G, D]: head outputs [N, H, D].
-  /// Stores keys and values in the cache, if there is one, without counting them yet.
+  /// softmax(cap(scale q k^T)) v, over the window of a sliding layer, for queries [N, H, D], keys and values
+  /// [N, G, D]: head outputs [N, H, D]. Stores keys and values in the cache, if there is one, without
+  /// counting them yet.
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
 
  private:
+  /// What the layers of one kind share: those that see everything, or those that slide.
+  struct Visibility {
+    /// A segment each: [length, earlier + length], 0 or -infinity; undefined where none is needed.
+    std::vector<at::Tensor> masks;
+    std::vector<KeyRange> keys;  ///< decoding: what each request sees, the new token included
+    at::Tensor decode_mask;      ///< decoding, not on the CPU: [B, 1, 1, longest], 0 or -infinity
+  };
+  Visibility visible_in(std::int64_t window, const at::TensorOptions& options) const;
   at::Tensor attend_segment(const Segment& segment, const at::Tensor& mask, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
-  at::Tensor decode(const at::Tensor& q, std::int64_t layer) const;
+  at::Tensor attend_densely(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const at::Tensor& mask, bool is_causal) const;
+  at::Tensor decode(const at::Tensor& q, const Visibility& visible, std::int64_t layer) const;
 
+  const ModelConfig& config_;
   const PackedBatch& batch_;
   const KvCache* cache_;
-  /// A segment each: [length, earlier + length], 0 or -infinity; undefined where none is needed.
-  std::vector<at::Tensor> masks_;
-  bool decoding_ = false;              ///< one token for each of the cache's first slots, in order
-  std::vector<std::int64_t> lengths_;  ///< decoding: tokens of each request, the new one included
-  at::Tensor decode_mask_;             ///< decoding, not on the CPU: [B, 1, 1, longest], 0 or -infinity
+  bool decoding_ = false;  ///< one token for each of the cache's first slots, in order
+  Visibility all_;
+  Visibility window_;      ///< empty where no layer slides
   at::Tensor cache_rows_;  ///< slot * C + position of each row; undefined when no segment has a slot
 };
 

@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "model/kernels/linear.h"
 
@@ -10,17 +11,21 @@ namespace {
 /// Rows that go through the widest matrix products at once: bounds memory, costs no speed.
 constexpr std::int64_t kRowChunk = 1024;
 
-/// x / sqrt(mean(x^2) + eps) in float32, rounded, times the weight (HF: LlamaRMSNorm).
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+/// x / sqrt(mean(x^2) + eps) over the last dimension in float32, rounded, times the weight (HF:
+/// LlamaRMSNorm); with unit_offset_norm times 1 + weight, rounded after that (HF: GemmaRMSNorm).
+at::Tensor rms_norm(const ModelConfig& c, const at::Tensor& x, const at::Tensor& weight) {
   const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor scale = at::rsqrt(at::square(wide).mean(-1, true).add_(eps));
+  const at::Tensor scale = at::rsqrt(at::square(wide).mean(-1, true).add_(c.rms_norm_eps));
+  if (c.unit_offset_norm) return (wide * scale).mul_(weight.to(at::kFloat).add(1.0)).to(x.scalar_type());
   return weight * (wide * scale).to(x.scalar_type());
 }
 
-/// SwiGLU: down(silu(gate(x)) * up(x)).
-at::Tensor mlp(const LayerWeights& w, const at::Tensor& x) {
+/// down(act(gate(x)) * up(x)).
+at::Tensor mlp(const ModelConfig& c, const LayerWeights& w, const at::Tensor& x) {
   const std::vector<at::Tensor> gate_up = apply_linear(x, w.gate_up, w.gate_up_bias).chunk(2, -1);
-  return apply_linear(at::silu(gate_up[0]).mul_(gate_up[1]), w.down, w.down_bias);
+  const bool gelu = c.hidden_act == Activation::gelu_pytorch_tanh;
+  at::Tensor gate = gelu ? at::gelu(gate_up[0], "tanh") : at::silu(gate_up[0]);
+  return apply_linear(gate.mul_(gate_up[1]), w.down, w.down_bias);
 }
 
 /// f on the rows of x, kRowChunk at a time.
@@ -37,7 +42,7 @@ at::Tensor by_row_chunks(const at::Tensor& x, const F& f) {
 Decoder::Decoder(ModelConfig model_config, Weights model_weights)
     : config(std::move(model_config)),
       weights(std::move(model_weights)),
-      inverse_frequencies(safetylock::inverse_frequencies(config).to(weights.embedding.device())) {}
+      rope(config, weights.embedding.device()) {}
 
 DecoderPass::DecoderPass(const Decoder& decoder, const PackedBatch& batch, const Steering& steering,
                          HookSnapshot hooks, KvCache* cache)
@@ -46,35 +51,46 @@ DecoderPass::DecoderPass(const Decoder& decoder, const PackedBatch& batch, const
       steering_(steering),
       hooks_(std::move(hooks)),
       cache_(cache),
-      rope_(
-          rope_table(decoder.inverse_frequencies, batch.positions, decoder.weights.embedding.scalar_type())),
-      attention_(batch, cache, decoder.options()) {}
+      rope_(decoder.rope, decoder.config, batch, decoder.weights.embedding.scalar_type()),
+      attention_(decoder.config, batch, cache, decoder.options()) {}
 
 at::Tensor DecoderPass::embed() const {
   const at::Tensor& table = decoder_.weights.embedding;
-  return table.index({batch_.ids.to(table.device())});
+  const at::Tensor rows = table.index({batch_.ids.to(table.device())});
+  if (!decoder_.config.scaled_embedding) return rows;
+  // HF: Gemma3TextScaledWordEmbedding rounds the factor to the dtype first.
+  const double factor = std::sqrt(static_cast<double>(decoder_.config.hidden_size));
+  return rows * at::scalar_tensor(factor, at::TensorOptions().dtype(rows.scalar_type())).item<double>();
 }
 
 at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) const {
   const ModelConfig& c = decoder_.config;
   const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
   const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads;
-  const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, c.rms_norm_eps), w.qkv, w.qkv_bias)
-                             .view({x.size(0), H + 2 * G, c.head_dim});
-  rotate_in_place(qkv.narrow(1, 0, H + G), rope_);
+  const at::Tensor qkv =
+      apply_linear(rms_norm(c, x, w.input_norm), w.qkv, w.qkv_bias).view({x.size(0), H + 2 * G, c.head_dim});
+  if (c.qk_norm) {
+    qkv.narrow(1, 0, H).copy_(rms_norm(c, qkv.narrow(1, 0, H), w.q_norm));
+    qkv.narrow(1, H, G).copy_(rms_norm(c, qkv.narrow(1, H, G), w.k_norm));
+  }
+  rope_.rotate_in_place(qkv.narrow(1, 0, H + G), layer);
   at::Tensor z = attention_.attend(qkv.narrow(1, 0, H), qkv.narrow(1, H, G), qkv.narrow(1, H + G, G), layer);
   show(HookPoint::head_output, layer, z);
   return z;
 }
 
 at::Tensor DecoderPass::after_attention(std::int64_t layer, const at::Tensor& x, const at::Tensor& z) const {
+  const ModelConfig& c = decoder_.config;
   const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
   at::Tensor attn_output = apply_linear(z.flatten(1), w.o_proj, w.o_proj_bias);
   steering_.add_to(layer, attn_output);
   show(HookPoint::attn_output, layer, attn_output);
+  // The lock has acted: with sandwich norms it is normalised together with what the heads say.
+  if (c.sandwich_norm) attn_output = rms_norm(c, attn_output, w.attn_output_norm);
   const at::Tensor h = x + attn_output;
   at::Tensor out = by_row_chunks(h, [&](const at::Tensor& rows) {
-    return rows + mlp(w, rms_norm(rows, w.post_norm, decoder_.config.rms_norm_eps));
+    const at::Tensor inner = mlp(c, w, rms_norm(c, rows, w.mlp_norm));
+    return rows + (c.sandwich_norm ? rms_norm(c, inner, w.mlp_output_norm) : inner);
   });
   show(HookPoint::block_output, layer, out);
   return out;
@@ -100,12 +116,14 @@ void DecoderPass::show(HookPoint point, std::int64_t layer, at::Tensor& value) c
 }
 
 void logits_into(const Decoder& decoder, const at::Tensor& hidden, const at::Tensor& out) {
-  const std::int64_t chunk = std::clamp<std::int64_t>((1 << 25) / decoder.config.vocab_size, 1, kRowChunk);
+  const ModelConfig& c = decoder.config;
+  const std::int64_t chunk = std::clamp<std::int64_t>((1 << 25) / c.vocab_size, 1, kRowChunk);
   for (std::int64_t row = 0; row < hidden.size(0); row += chunk) {
     const std::int64_t rows = std::min(chunk, hidden.size(0) - row);
-    const at::Tensor x =
-        rms_norm(hidden.narrow(0, row, rows), decoder.weights.final_norm, decoder.config.rms_norm_eps);
-    out.narrow(0, row, rows).copy_(apply_linear(x, decoder.weights.lm_head));
+    const at::Tensor x = rms_norm(c, hidden.narrow(0, row, rows), decoder.weights.final_norm);
+    const at::Tensor logits = out.narrow(0, row, rows).copy_(apply_linear(x, decoder.weights.lm_head));
+    if (c.final_logit_softcapping > 0)
+      logits.div_(c.final_logit_softcapping).tanh_().mul_(c.final_logit_softcapping);
   }
 }
 

@@ -1,4 +1,4 @@
-// The forward pass of a Llama or Qwen2 decoder over a packed batch, layer by layer.
+// The forward pass of a decoder over a packed batch, layer by layer.
 #pragma once
 
 #include "model/attention.h"
@@ -15,7 +15,7 @@ namespace safetylock {
 struct Decoder {
   ModelConfig config;
   Weights weights;
-  at::Tensor inverse_frequencies;  ///< [D/2] float32 on the model's device
+  RopeFrequencies rope;  ///< on the model's device
 
   Decoder(ModelConfig model_config, Weights model_weights);
   at::TensorOptions options() const { return weights.embedding.options(); }  ///< the model's device and dtype
@@ -44,7 +44,7 @@ class DecoderPass {
   const Steering& steering_;
   HookSnapshot hooks_;
   KvCache* cache_;
-  RopeTable rope_;
+  RopeTables rope_;
   AttentionPlan attention_;
 };
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "safetylock/error.h"
+
 namespace safetylock {
 namespace {
 
@@ -18,30 +20,94 @@ float llama3_scaled(float inv_freq, const RopeScaling& s) {
   return (1.0F - smooth) * inv_freq / factor + smooth * inv_freq;
 }
 
+at::Tensor unscaled(double theta, std::int64_t rotated) {
+  const at::Tensor exponents = at::arange(0, rotated, 2, at::kFloat) / static_cast<double>(rotated);
+  return at::reciprocal(at::pow(theta, exponents));
+}
+
+at::Tensor scaled(const ModelConfig& config) {
+  at::Tensor inverse = unscaled(config.rope_theta, config.rotary_size());
+  const RopeScaling& scaling = config.rope_scaling;
+  if (!scaling.frequency_divisors.empty()) return inverse.div_(at::tensor(scaling.frequency_divisors));
+  if (scaling.type == RopeScaling::Type::linear) inverse.div_(scaling.factor);
+  if (scaling.type == RopeScaling::Type::longrope) inverse.div_(at::tensor(scaling.short_factor));
+  if (scaling.type == RopeScaling::Type::llama3) {
+    float* values = inverse.mutable_data_ptr<float>();
+    for (std::int64_t i = 0; i < inverse.numel(); ++i) values[i] = llama3_scaled(values[i], scaling);
+  }
+  return inverse;
+}
+
+RopeTable table_of(const at::Tensor& angles, double factor, at::ScalarType dtype) {
+  at::Tensor cos = at::cos(angles), sin = at::sin(angles);
+  if (factor != 1.0) {
+    cos.mul_(factor);
+    sin.mul_(factor);
+  }
+  return {.cos = cos.to(dtype), .sin = sin.to(dtype)};
+}
+
+/// Which rows belong to a sequence that reaches beyond `original` tokens in this pass, [N] bool on the CPU.
+at::Tensor beyond(const PackedBatch& batch, std::int64_t original) {
+  at::Tensor flags = at::zeros({batch.rows()}, at::kBool);
+  size_t longer = 0;
+  bool shared = false;
+  for (const Segment& segment : batch.segments) {
+    shared = shared || !segment.parents.empty();
+    if (batch.positions[segment.begin + segment.length - 1].item<std::int64_t>() < original) continue;
+    flags.narrow(0, segment.begin, segment.length).fill_(true);
+    ++longer;
+  }
+  if (!shared || longer == 0) return flags;
+  // A shared prefix may be short; the replies behind it decide.
+  std::vector<bool> has_children(batch.segments.size());
+  for (const Segment& segment : batch.segments)
+    for (const size_t parent : segment.parents) has_children[parent] = true;
+  for (size_t i = 0; i < batch.segments.size(); ++i) {
+    const Segment& segment = batch.segments[i];
+    if (has_children[i] || flags[segment.begin].item<bool>()) continue;
+    throw Error({.code = "data.too_long",
+                 .where = "sequences that share a prefix",
+                 .expected = "all within the original context of " + std::to_string(original) +
+                             " tokens, or all beyond it",
+                 .found = std::to_string(longer) + " parts beyond it, others within",
+                 .hint = "Give the long ones in a call of their own"});
+  }
+  return flags.fill_(true);
+}
+
 }  // namespace
 
-at::Tensor inverse_frequencies(const ModelConfig& config) {
-  const at::Tensor exponents =
-      at::arange(0, config.head_dim, 2, at::kFloat) / static_cast<double>(config.head_dim);
-  at::Tensor inv_freq = at::reciprocal(at::pow(config.rope_theta, exponents));
-  const RopeScaling& scaling = config.rope_scaling;
-  if (!scaling.frequency_divisors.empty()) return inv_freq.div_(at::tensor(scaling.frequency_divisors));
-  if (scaling.type == RopeScaling::Type::linear) inv_freq.div_(scaling.factor);
-  if (scaling.type == RopeScaling::Type::llama3) {
-    float* values = inv_freq.mutable_data_ptr<float>();
-    for (std::int64_t i = 0; i < inv_freq.numel(); ++i) values[i] = llama3_scaled(values[i], scaling);
+RopeFrequencies::RopeFrequencies(const ModelConfig& config, at::Device device)
+    : inverse(scaled(config).to(device)), attention_factor(config.rope_scaling.attention_factor) {
+  if (config.rope_scaling.type == RopeScaling::Type::longrope) {
+    long_inverse = unscaled(config.rope_theta, config.rotary_size())
+                       .div_(at::tensor(config.rope_scaling.long_factor))
+                       .to(device);
   }
-  return inv_freq;
+  if (config.rope_local_base_freq > 0)
+    local_inverse = unscaled(config.rope_local_base_freq, config.rotary_size()).to(device);
 }
 
-RopeTable rope_table(const at::Tensor& inv_freq, const at::Tensor& positions, at::ScalarType dtype) {
-  const at::Tensor rows = positions.to(inv_freq.device()).to(at::kFloat).unsqueeze(1);
-  const at::Tensor angles = (rows * inv_freq).unsqueeze(1);
-  return {.cos = at::cos(angles).to(dtype), .sin = at::sin(angles).to(dtype)};
+RopeTables::RopeTables(const RopeFrequencies& frequencies, const ModelConfig& config,
+                       const PackedBatch& batch, at::ScalarType dtype)
+    : config_(config) {
+  const at::Device device = frequencies.inverse.device();
+  const at::Tensor rows = batch.positions.to(device).to(at::kFloat).unsqueeze(1);
+  at::Tensor angles = rows * frequencies.inverse;
+  if (frequencies.long_inverse.defined()) {
+    const at::Tensor longer = beyond(batch, config.rope_scaling.original_max_position_embeddings);
+    angles = at::where(longer.to(device).unsqueeze(1), rows * frequencies.long_inverse, angles);
+  }
+  table_ = table_of(angles.unsqueeze(1), frequencies.attention_factor, dtype);
+  if (frequencies.local_inverse.defined())
+    local_ = table_of((rows * frequencies.local_inverse).unsqueeze(1), 1.0, dtype);
 }
 
-void rotate_in_place(const at::Tensor& heads, const RopeTable& table) {
-  const std::int64_t half = heads.size(2) / 2;
+void RopeTables::rotate_in_place(const at::Tensor& heads, std::int64_t layer) const {
+  if (!config_.rotates(layer)) return;
+  const RopeTable& table = local_.cos.defined() && config_.slides(layer) ? local_ : table_;
+  const std::int64_t half = table.cos.size(2);
   const at::Tensor first = heads.narrow(2, 0, half), second = heads.narrow(2, half, half);
   const at::Tensor rotated = first * table.cos - second * table.sin;
   second.copy_(second * table.cos + first * table.sin);

@@ -6,7 +6,8 @@
 #include <atomic>
 #include <cmath>
 
-#include "model/tensor_table.h"
+#include "formats/checkpoint_tensors.h"
+#include "formats/tensor_table.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -16,7 +17,8 @@ namespace {
 constexpr std::int64_t kChunkValues = 1 << 16;
 
 Weights allocate(const ModelConfig& c, const at::TensorOptions& options) {
-  const std::int64_t E = c.hidden_size, F = c.intermediate_size, HD = c.attention_size(), GD = c.kv_size();
+  const std::int64_t E = c.hidden_size, F = c.intermediate_size, D = c.head_dim, HD = c.attention_size(),
+                     GD = c.kv_size();
   const auto empty = [&](at::IntArrayRef shape) { return at::empty(shape, options); };
   Weights w;
   w.embedding = empty({c.vocab_size, E});
@@ -27,7 +29,7 @@ Weights allocate(const ModelConfig& c, const at::TensorOptions& options) {
     layer.input_norm = empty({E});
     layer.qkv = empty({HD + 2 * GD, E});
     layer.o_proj = empty({E, HD});
-    layer.post_norm = empty({E});
+    layer.mlp_norm = empty({E});
     layer.gate_up = empty({2 * F, E});
     layer.down = empty({E, F});
     if (c.attention_bias) layer.qkv_bias = empty({HD + 2 * GD});
@@ -35,6 +37,14 @@ Weights allocate(const ModelConfig& c, const at::TensorOptions& options) {
     if (c.mlp_bias) {
       layer.gate_up_bias = empty({2 * F});
       layer.down_bias = empty({E});
+    }
+    if (c.qk_norm) {
+      layer.q_norm = empty({D});
+      layer.k_norm = empty({D});
+    }
+    if (c.sandwich_norm) {
+      layer.attn_output_norm = empty({E});
+      layer.mlp_output_norm = empty({E});
     }
   }
   return w;
@@ -57,6 +67,12 @@ at::Tensor destination(const Weights& w, const ModelConfig& c, const TensorSpec&
       return layer.qkv.narrow(0, HD, GD);
     case Role::v_weight:
       return layer.qkv.narrow(0, HD + GD, GD);
+    case Role::qkv_weight:
+      return layer.qkv;
+    case Role::q_norm:
+      return layer.q_norm;
+    case Role::k_norm:
+      return layer.k_norm;
     case Role::q_bias:
       return layer.qkv_bias.narrow(0, 0, HD);
     case Role::k_bias:
@@ -67,12 +83,16 @@ at::Tensor destination(const Weights& w, const ModelConfig& c, const TensorSpec&
       return layer.o_proj;
     case Role::o_bias:
       return layer.o_proj_bias;
-    case Role::post_norm:
-      return layer.post_norm;
+    case Role::attn_output_norm:
+      return layer.attn_output_norm;
+    case Role::mlp_norm:
+      return layer.mlp_norm;
     case Role::gate_weight:
       return layer.gate_up.narrow(0, 0, F);
     case Role::up_weight:
       return layer.gate_up.narrow(0, F, F);
+    case Role::gate_up_weight:
+      return layer.gate_up;
     case Role::gate_bias:
       return layer.gate_up_bias.narrow(0, 0, F);
     case Role::up_bias:
@@ -81,6 +101,8 @@ at::Tensor destination(const Weights& w, const ModelConfig& c, const TensorSpec&
       return layer.down;
     case Role::down_bias:
       return layer.down_bias;
+    case Role::mlp_output_norm:
+      return layer.mlp_output_norm;
     default:
       break;
   }
@@ -136,32 +158,15 @@ void load_tensor(const Checkpoint& checkpoint, const CheckpointTensor& source, c
   if (!direct) target.copy_(staged);
 }
 
-/// A tied model whose file still holds an lm_head: fine when it is the embedding, else the config lies.
-void check_tied_head(const Checkpoint& checkpoint, const Weights& weights) {
-  const CheckpointTensor* head = checkpoint.find("lm_head.weight");
-  if (!checkpoint.config().tie_word_embeddings || head == nullptr) return;
-  const at::Tensor loaded = at::empty_like(weights.embedding);
-  const bool same_shape = head->shape.size() == 2 &&
-                          head->shape[0] == static_cast<std::uint64_t>(loaded.size(0)) &&
-                          head->shape[1] == static_cast<std::uint64_t>(loaded.size(1));
-  if (same_shape) load_tensor(checkpoint, *head, loaded);
-  if (same_shape && at::equal(loaded, weights.embedding)) return;
-  throw Error({.code = "model.tensor_extra",
-               .file = checkpoint.path(),
-               .where = "tensor lm_head.weight",
-               .expected = "none, or the embedding's values, since tie_word_embeddings is true",
-               .found = "another tensor",
-               .hint = "Set tie_word_embeddings to false in config.json if the model has a head of its own"});
-}
-
 }  // namespace
 
 std::vector<at::Tensor> Weights::tensors() const {
   std::vector<at::Tensor> all = {embedding, final_norm};
   if (!lm_head.is_same(embedding)) all.push_back(lm_head);
   for (const LayerWeights& l : layers) {
-    for (const at::Tensor& t : {l.input_norm, l.qkv, l.qkv_bias, l.o_proj, l.o_proj_bias, l.post_norm,
-                                l.gate_up, l.gate_up_bias, l.down, l.down_bias}) {
+    for (const at::Tensor& t :
+         {l.input_norm, l.qkv, l.qkv_bias, l.q_norm, l.k_norm, l.o_proj, l.o_proj_bias, l.attn_output_norm,
+          l.mlp_norm, l.gate_up, l.gate_up_bias, l.down, l.down_bias, l.mlp_output_norm}) {
       if (t.defined()) all.push_back(t);
     }
   }
@@ -176,8 +181,8 @@ std::int64_t Weights::bytes() const {
 
 Weights load_weights(const Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
                      const ProgressCallback& on_progress) {
-  check_tensors(checkpoint);
   const ModelConfig& config = checkpoint.config();
+  check_tensors(config, checkpoint.tensors(), checkpoint.path());
   const std::vector<TensorSpec> table = tensor_table(config);
   Weights weights = allocate(config, at::TensorOptions().device(device).dtype(dtype));
   const std::int64_t total = weights.bytes();
@@ -191,7 +196,6 @@ Weights load_weights(const Checkpoint& checkpoint, at::Device device, at::Scalar
     load_tensor(checkpoint, *checkpoint.find(spec.name), target);
     done += static_cast<std::int64_t>(target.nbytes());
   }
-  check_tied_head(checkpoint, weights);
   if (on_progress) on_progress({.stage = "reading weights", .done = total, .total = total, .unit = "bytes"});
   return weights;
 }

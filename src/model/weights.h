@@ -11,18 +11,22 @@
 
 namespace safetylock {
 
-/// Biases that the model does not have are undefined tensors.
+/// What the model does not have (biases, norms) are undefined tensors.
 struct LayerWeights {
-  at::Tensor input_norm;    ///< [E]
-  at::Tensor qkv;           ///< [(H+2G)*D, E]
-  at::Tensor qkv_bias;      ///< [(H+2G)*D]
-  at::Tensor o_proj;        ///< [E, H*D]
-  at::Tensor o_proj_bias;   ///< [E]
-  at::Tensor post_norm;     ///< [E]
-  at::Tensor gate_up;       ///< [2F, E]
-  at::Tensor gate_up_bias;  ///< [2F]
-  at::Tensor down;          ///< [E, F]
-  at::Tensor down_bias;     ///< [E]
+  at::Tensor input_norm;        ///< [E]
+  at::Tensor qkv;               ///< [(H+2G)*D, E]
+  at::Tensor qkv_bias;          ///< [(H+2G)*D]
+  at::Tensor q_norm;            ///< [D]
+  at::Tensor k_norm;            ///< [D]
+  at::Tensor o_proj;            ///< [E, H*D]
+  at::Tensor o_proj_bias;       ///< [E]
+  at::Tensor attn_output_norm;  ///< [E]
+  at::Tensor mlp_norm;          ///< [E]
+  at::Tensor gate_up;           ///< [2F, E]
+  at::Tensor gate_up_bias;      ///< [2F]
+  at::Tensor down;              ///< [E, F]
+  at::Tensor down_bias;         ///< [E]
+  at::Tensor mlp_output_norm;   ///< [E]
 };
 
 struct Weights {

@@ -26,8 +26,23 @@ Json rope_json(const ModelConfig& c) {
               {"low_freq_factor", r.low_freq_factor},
               {"high_freq_factor", r.high_freq_factor},
               {"original_max_position_embeddings", r.original_max_position_embeddings}};
+    case RopeScaling::Type::longrope:
+      return {{"rope_type", "longrope"},
+              {"rope_theta", c.rope_theta},
+              {"factor", r.factor},
+              {"attention_factor", r.attention_factor},
+              {"short_factor", r.short_factor},
+              {"long_factor", r.long_factor},
+              {"original_max_position_embeddings", r.original_max_position_embeddings}};
   }
   return nullptr;
+}
+
+Json layers_json(const ModelConfig& c) {
+  Json layers = Json::array();
+  for (std::int64_t l = 0; l < c.num_hidden_layers; ++l)
+    layers.push_back({{"window", c.slides(l) ? c.sliding_window : 0}, {"rotates", c.rotates(l)}});
+  return layers;
 }
 
 Json config_json(const std::string& folder) {
@@ -49,6 +64,12 @@ Json config_json(const std::string& folder) {
             {"attention_out_bias", c.attention_out_bias},
             {"mlp_bias", c.mlp_bias},
             {"tie_word_embeddings", c.tie_word_embeddings},
+            {"rotary_dim", c.rotary_size()},
+            {"rope_local", c.rope_local_base_freq},
+            {"layers", layers_json(c)},
+            {"attention_scale", c.attention_scale()},
+            {"attn_cap", c.attn_logit_softcapping},
+            {"final_cap", c.final_logit_softcapping},
             {"eos_token_ids", c.eos_token_ids}};
   } catch (const safetylock::Error& e) {
     return {{"error", e.code()}, {"what", e.what()}};

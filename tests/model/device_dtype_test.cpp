@@ -66,7 +66,7 @@ TEST(DeviceDtype, Bfloat16ArithmeticIsWhatTheKernelReports) {
 /// Gives every tensor of `layer` the device.
 void move(Weights& weights, at::Device device) {
   for (LayerWeights& l : weights.layers) {
-    for (at::Tensor* t : {&l.input_norm, &l.qkv, &l.qkv_bias, &l.o_proj, &l.o_proj_bias, &l.post_norm,
+    for (at::Tensor* t : {&l.input_norm, &l.qkv, &l.qkv_bias, &l.o_proj, &l.o_proj_bias, &l.mlp_norm,
                           &l.gate_up, &l.gate_up_bias, &l.down, &l.down_bias}) {
       if (t->defined()) *t = t->to(device);
     }

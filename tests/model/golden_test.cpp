@@ -57,6 +57,16 @@ TEST_P(GoldenModel, EveryHeadOutputEqualsWhatAHookOnOProjSees) {
   EXPECT_LT(relative_difference(at::stack(seen, 1), all("heads")), kTolerance);
 }
 
+// In Gemma 2 and 3 the lock is normalised together with what the heads say: it acts before that norm.
+TEST_P(GoldenModel, AnAddedVectorDoesWhatItDoesInTransformers) {
+  const at::Tensor& o_proj = model.impl().decoder.weights.layers[1].o_proj;
+  const Interventions lock{.biases = {{1, at::mv(o_proj, golden.floats("steered.displacement"))}},
+                           .strengths = {Strength(1)}};
+  const at::Tensor locked = model.logits({golden.integers("ids.1")}, LogitsOf::all_tokens, &lock);
+  EXPECT_LT(relative_difference(locked, golden.floats("steered.logits")), kTolerance);
+  EXPECT_GT(relative_difference(locked, golden.floats("logits.1")), 0.01);
+}
+
 /// The same tokens through a cache, a few at a time: [T, V].
 at::Tensor cached_logits(const CausalLM& model, const std::vector<TokenId>& ids,
                          const std::vector<size_t>& pieces, std::int64_t slot) {

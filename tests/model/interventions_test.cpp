@@ -124,6 +124,10 @@ INSTANTIATE_TEST_SUITE_P(
     Tiny, ThreePaths,
     testing::Values(PathCase{"llama_gqa", "float32", 1e-5}, PathCase{"llama_biases", "float32", 1e-5},
                     PathCase{"llama_head_dim", "float32", 1e-5}, PathCase{"qwen2", "float32", 1e-5},
+                    PathCase{"qwen3", "float32", 1e-5}, PathCase{"mistral_window", "float32", 1e-5},
+                    PathCase{"gemma2", "float32", 1e-5}, PathCase{"gemma3", "float32", 1e-5},
+                    PathCase{"phi3", "float32", 1e-5}, PathCase{"smollm3", "float32", 1e-5},
+                    PathCase{"gemma3", "bfloat16", 0.05},
                     PathCase{"llama_biases", "bfloat16", 0.05}, PathCase{"llama_gqa", "float16", 0.006}));
 
 TEST(Interventions, StrengthBelongsToTheRequest) {

@@ -20,9 +20,11 @@
 namespace safetylock::test {
 
 inline const std::vector<std::string>& tiny_model_names() {
-  static const std::vector<std::string> names = {"llama_gqa",  "llama_biases",      "llama_head_dim",
-                                                 "llama_tied", "llama_rope_linear", "llama_rope_llama3",
-                                                 "qwen2"};
+  static const std::vector<std::string> names = {
+      "llama_gqa",         "llama_biases", "llama_head_dim", "llama_tied", "llama_rope_linear",
+      "llama_rope_llama3", "qwen2",        "qwen2_window",   "qwen3",      "mistral",
+      "mistral_window",    "gemma",        "gemma2",         "gemma3",     "phi3",
+      "phi4_mini",         "smollm3"};
   return names;
 }
 

@@ -28,6 +28,7 @@ struct Group {
   const T* v;  // as k
   T* out;      // [R, D]
   std::int64_t length, stride, R, D;
+  ScoreRule rule;
   float* scratch;  // [(2R + 1) D + R * length]
 };
 
@@ -81,10 +82,14 @@ SAFETYLOCK_INLINE void attend(const Group<T>& g) {
   float* const row = sums + g.R * g.D;  // [D]
   float* const scores = row + g.D;      // [R, length]
   widen(g.q, q, g.R * g.D);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(g.D));
   for (std::int64_t t = 0; t < g.length; ++t) {
     widen(g.k + t * g.stride, row, g.D);
-    for (std::int64_t r = 0; r < g.R; ++r) scores[r * g.length + t] = scale * dot(q + r * g.D, row, g.D);
+    for (std::int64_t r = 0; r < g.R; ++r)
+      scores[r * g.length + t] = g.rule.scale * dot(q + r * g.D, row, g.D);
+  }
+  if (g.rule.softcap > 0) {
+    for (std::int64_t i = 0; i < g.R * g.length; ++i)
+      scores[i] = g.rule.softcap * std::tanh(scores[i] / g.rule.softcap);
   }
   for (std::int64_t r = 0; r < g.R; ++r) softmax(scores + r * g.length, g.length);
   std::fill_n(sums, g.R * g.D, 0.0F);
@@ -111,22 +116,26 @@ SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<at::Half>& g) {
 
 template <typename T>
 void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                const std::vector<std::int64_t>& lengths, const at::Tensor& out) {
+                const std::vector<KeyRange>& seen, ScoreRule rule, const at::Tensor& out) {
   const std::int64_t B = q.size(0), G = keys.size(2), D = keys.size(3), R = q.size(1) / G,
                      slot = keys.stride(0);
-  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  std::int64_t longest = 0;
+  for (const KeyRange& keys_seen : seen) longest = std::max(longest, keys_seen.end - keys_seen.begin);
   at::parallel_for(0, B * G, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> scratch(static_cast<size_t>((2 * R + 1) * D + R * longest));
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t b = i / G, g = i % G;
+      const KeyRange range = seen[static_cast<size_t>(b)];
+      const std::int64_t first = b * slot + range.begin * G * D + g * D;
       attend_group(Group<T>{.q = q.const_data_ptr<T>() + b * q.stride(0) + g * R * D,
-                            .k = keys.const_data_ptr<T>() + b * slot + g * D,
-                            .v = values.const_data_ptr<T>() + b * slot + g * D,
+                            .k = keys.const_data_ptr<T>() + first,
+                            .v = values.const_data_ptr<T>() + first,
                             .out = out.mutable_data_ptr<T>() + (b * G + g) * R * D,
-                            .length = lengths[static_cast<size_t>(b)],
+                            .length = range.end - range.begin,
                             .stride = G * D,
                             .R = R,
                             .D = D,
+                            .rule = rule,
                             .scratch = scratch.data()});
     }
   });
@@ -135,10 +144,10 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
 }  // namespace
 
 at::Tensor decode_attention_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                                const std::vector<std::int64_t>& lengths) {
+                                const std::vector<KeyRange>& seen, ScoreRule rule) {
   const at::Tensor out = at::empty(q.sizes(), q.options());
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, q.scalar_type(), "decode_attention_cpu", [&] {
-    if constexpr (!std::is_same_v<scalar_t, double>) attend_all<scalar_t>(q, keys, values, lengths, out);
+    if constexpr (!std::is_same_v<scalar_t, double>) attend_all<scalar_t>(q, keys, values, seen, rule, out);
   });
   return out;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""SmolLM2-135M-Instruct whole against transformers, float32: logits of all tokens, every head output, 64 greedy tokens.
+"""A packaged model whole against transformers, float32: logits of all tokens, every head output, 64 greedy tokens.
 
-Usage: compare_smollm2.py MODEL_DUMP_PROGRAM
+Usage: compare_packaged.py MODEL_DUMP_PROGRAM NAME   (a name that get_model.py knows)
 """
 import json
 import pathlib
@@ -49,14 +49,22 @@ def logits_and_heads(model, ids):
     return logits, torch.stack(seen, dim=1)
 
 
+def prompts_of(tokenizer):
+    """Chats, or for a base model texts: the last one is longer than gemma-3-270m's window of 512 tokens."""
+    if tokenizer.chat_template is None:
+        text = " ".join(f"{n} bottles stood on the wall, and {n + 1} stood behind it." for n in range(40))
+        return [tokenizer(t).input_ids for t in (PROMPTS[0], PROMPTS[1], text)]
+    chats = [tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
+             for p in PROMPTS]
+    return [tokenizer(chat, add_special_tokens=False).input_ids for chat in chats]
+
+
 def main():
-    path = pathlib.Path(subprocess.run([sys.executable, GET_MODEL, "smollm2"], check=True, stdout=subprocess.PIPE,
+    path = pathlib.Path(subprocess.run([sys.executable, GET_MODEL, sys.argv[2]], check=True, stdout=subprocess.PIPE,
                                        text=True).stdout.strip())
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
-    chats = [tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
-             for p in PROMPTS]
-    ids = [tokenizer(chat, add_special_tokens=False).input_ids for chat in chats]
+    ids = prompts_of(tokenizer)
 
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
