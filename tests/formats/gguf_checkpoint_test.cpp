@@ -185,11 +185,11 @@ TEST_F(GgufCheckpointTest, RopeDivisorsOfLlama3) {
 
 TEST_F(GgufCheckpointTest, C5_UnknownArchitecture) {
   GgufBuilder b = tiny_gguf("llama");
-  b.remove("general.architecture").string("general.architecture", "gemma3");
+  b.remove("general.architecture").string("general.architecture", "bloom");
   const auto e = error(b);
   ASSERT_TRUE(e);
   EXPECT_EQ(e->code, "cfg.unsupported");
-  EXPECT_EQ(e->expected, "llama or qwen2");
+  EXPECT_EQ(e->expected, "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, smollm3");
 }
 
 TEST_F(GgufCheckpointTest, C6_C8_Heads) {

@@ -258,11 +258,10 @@ TEST_F(HfCheckpointTest, C15_UnsupportedVariants) {
   EXPECT_EQ(with("quantization_config", {{"quant_method", "gptq"}}), "cfg.unsupported");
   EXPECT_EQ(with("hidden_act", "gelu"), "cfg.unsupported");
   EXPECT_EQ(with("num_local_experts", 8), "cfg.unsupported");
-  EXPECT_EQ(with("use_sliding_window", true, "qwen2"), "cfg.unsupported");
-  EXPECT_EQ(with("use_sliding_window", false, "qwen2"), "no error");
+  EXPECT_EQ(with("use_sliding_window", true, "qwen2"), "no error");
   EXPECT_EQ(with("sliding_window", 4096, "qwen2"), "no error");  // switched off by use_sliding_window
   EXPECT_EQ(with("sliding_window", 4096), "cfg.unsupported");
-  EXPECT_EQ(with("layer_types", {"full_attention", "sliding_attention"}, "qwen2"), "cfg.unsupported");
+  EXPECT_EQ(with("layer_types", {"full_attention", "sliding_attention"}, "qwen2"), "cfg.conflict");
   EXPECT_EQ(with("layer_types", {"full_attention", "full_attention"}, "qwen2"), "no error");
   EXPECT_EQ(with("attention_bias", true), "model.tensor_missing");
 }
