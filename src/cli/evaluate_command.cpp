@@ -15,7 +15,7 @@ struct Options {
   LockedModelOptions model;
   std::string harmful, benign;  ///< benign may be empty: none
   std::string output;           ///< empty: none
-  std::int64_t first = 0;  ///< 0: all
+  std::int64_t first = 0;       ///< 0: all
   EvaluateOptions evaluate;
 };
 
