@@ -21,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kDefaultNewTokens = 512;
-/// A press of Ctrl-C that comes so soon after a reply was stopped was meant for the reply.
+/// A press of Ctrl-C so soon after a reply was meant for the reply.
 constexpr auto kImpatience = std::chrono::seconds(1);
 
 struct Options {
@@ -42,7 +42,11 @@ class TerminalChat {
       const bool locked = !state_.lock.strength().is_zero();
       const ChatInput input =
           read_chat_input(lines, {state_.lock.label() + " >", locked ? Style::green : Style::yellow});
-      if (input.kind == ChatInputKind::end && Clock::now() - stopped_ >= kImpatience) return;
+      if (input.kind == ChatInputKind::end) return;
+      if (input.kind == ChatInputKind::cancelled) {
+        if (Clock::now() - replied_ >= kImpatience) return;
+        session_.note("(Ctrl-C once more ends the chat)");
+      }
       try {
         obey(input);
       } catch (const Error& error) {
@@ -64,8 +68,8 @@ class TerminalChat {
   void answer(const std::string& message) {
     const ChatReply reply = chat_reply(session_, model_, options_, ChatMode::terminal, state_, message);
     forget_interrupt();  // one that came too late counts no more
+    replied_ = Clock::now();
     if (reply.finish_reason == "interrupted") {
-      stopped_ = Clock::now();
       session_.note(reply.text.empty() ? "(stopped before it began: the message is taken back)"
                                        : "(stopped)");
     } else if (reply.finish_reason == "length") {
@@ -81,7 +85,7 @@ class TerminalChat {
   const CausalLM& model_;
   const GenerateOptions& options_;
   ChatState& state_;
-  Clock::time_point stopped_ = Clock::now() - kImpatience;
+  Clock::time_point replied_ = Clock::now() - kImpatience;
 };
 
 /// Each line a message or a command; replies on standard output. The first error ends it: what follows was
@@ -128,7 +132,7 @@ int run_chat(Session& session, Options options) {
     run_script(session, locked.model, options.generate, state);
     return 0;
   }
-  session.note(state.lock.description());
+  if (locked.lock) session.note(state.lock.description());
   session.note("/help lists what you can do; Ctrl-D ends the chat.");
   TerminalChat(session, locked.model, options.generate, state).run();
   return 0;
@@ -151,7 +155,7 @@ void add_chat_command(CLI::App& app, CommonOptions& common, Action& action) {
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock chat models/tuned --lock base.lock.safetensors",
-         "safetylock chat models/tuned --lock base.lock.safetensors --json < messages.txt"});
+         "safetylock chat base.gguf --adapter tuned-lora --lock base.lock.safetensors --alpha 4"});
   command->callback([options, command, &action] {
     options->has_max_new_tokens = command->count("--max-new-tokens") > 0;
     check_sampling_options(*command, options->generate.sampling);

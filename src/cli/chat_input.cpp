@@ -40,7 +40,8 @@ ChatInput read_chat_input(LineSource& lines, const Prompt& prompt) {
   Line line = lines.read(prompt);
   std::string text = std::move(line.text);
   if (line.end == LineEnd::end_of_input) return {ChatInputKind::end, ""};
-  if (line.end == LineEnd::cancelled) return {text.empty() ? ChatInputKind::end : ChatInputKind::nothing, ""};
+  if (line.end == LineEnd::cancelled)
+    return {text.empty() ? ChatInputKind::cancelled : ChatInputKind::nothing, ""};
   if (text.starts_with(kFence)) return read_block(lines, text.substr(kFence.size()));
   ChatInput input{ChatInputKind::nothing, ""};
   while (text.ends_with('\\')) {

@@ -9,10 +9,11 @@ namespace safetylock::cli {
 
 enum class ChatInputKind {
   message,
-  command,  ///< begins with a slash
-  nothing,  ///< an empty line, or something dropped by Ctrl-C
-  cut_off,  ///< the input ended within it
-  end       ///< Ctrl-C or Ctrl-D where there was nothing
+  command,    ///< begins with a slash
+  nothing,    ///< an empty line, or something dropped by Ctrl-C
+  cancelled,  ///< Ctrl-C where there was nothing
+  cut_off,    ///< the input ended within it
+  end
 };
 
 struct ChatInput {

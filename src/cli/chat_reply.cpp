@@ -64,6 +64,7 @@ std::string stream(Session& session, const CausalLM& model, const ChatState& sta
                    std::string& said) {
   StreamedReply reply(session);
   reply.attach(options);
+  options.on_progress = [](const Progress&) { return !interrupted(); };
   options.on_text = [&said, show = options.on_text](size_t request, std::string_view text) {
     // Tokens come quickly from here on: a second press is impatience, not a way out of a step that hangs.
     second_interrupt_ends(false);

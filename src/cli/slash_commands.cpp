@@ -74,11 +74,9 @@ std::string leave(ChatState& state, const std::string&) {
 
 constexpr std::array kCommands = {
     SlashCommand{"/help", "", "This list", help_text},
-    SlashCommand{"/lock", "on|off", "Puts the lock on or takes it off; alone: says how it is", lock},
+    SlashCommand{"/lock", "on|off", "Puts the lock on or takes it off", lock},
     SlashCommand{"/alpha", "A", "Strength of the lock, in units of sigma; 0 takes it off", alpha},
-    SlashCommand{"/system", "TEXT",
-                 "Another system prompt and a new conversation; -: the template's own; alone: shows it",
-                 system},
+    SlashCommand{"/system", "TEXT", "Begins anew with this system prompt (-: the template's own)", system},
     SlashCommand{"/reset", "", "Forgets the conversation", reset},
     SlashCommand{"/history", "", "Shows the conversation as the model will read it", history},
     SlashCommand{"/exit", "", "Ends the chat, as Ctrl-D does", leave},
@@ -87,9 +85,11 @@ constexpr std::array kCommands = {
 
 constexpr const char* kInputHelp =
     "\n"
-    "  A line that ends in \\ goes on in the next. A block from \"\"\" to \"\"\" is one message, and so is\n"
-    "  what you paste; Alt-Enter begins a new line. A message may begin with a slash if you write two.\n"
-    "  Ctrl-C stops a reply, drops a line, and ends the chat where there is neither.";
+    "  /lock, /alpha and /system alone say how it is. A message that begins with a\n"
+    "  slash is written with two.\n"
+    "  A line that ends in \\ goes on in the next; Alt-Enter begins a new line. From\n"
+    "  \"\"\" to \"\"\" all is one message, and so is what you paste.\n"
+    "  Ctrl-C stops a reply or drops a line; on an empty line it ends the chat.";
 
 std::string help_text(ChatState&, const std::string&) {
   size_t width = 0;

@@ -60,7 +60,12 @@ constexpr auto kMessage = ChatInputKind::message;
 TEST(ChatInput, OneLineAndSeveral) {
   EXPECT_EQ(read({"How are you?"}), (Read{kMessage, "How are you?"}));
   EXPECT_EQ(read({" a  "}), (Read{kMessage, " a  "}));
-  EXPECT_EQ(read({"a\\", "b\\", "", }), (Read{kMessage, "a\nb\n"}));
+  EXPECT_EQ(read({
+                "a\\",
+                "b\\",
+                "",
+            }),
+            (Read{kMessage, "a\nb\n"}));
   EXPECT_EQ(read({"a\\", "/reset"}), (Read{kMessage, "a\n/reset"}));
   EXPECT_EQ(read({"pasted\nin one piece"}), (Read{kMessage, "pasted\nin one piece"}));
 }
@@ -88,7 +93,7 @@ TEST(ChatInput, NothingIsNotSent) {
 TEST(ChatInput, CtrlCAndTheEnd) {
   const Line end{LineEnd::end_of_input, ""}, empty{LineEnd::cancelled, ""}, dropped{LineEnd::cancelled, "ab"};
   EXPECT_EQ(read({}, end), (Read{ChatInputKind::end, ""}));
-  EXPECT_EQ(read({}, empty), (Read{ChatInputKind::end, ""}));
+  EXPECT_EQ(read({}, empty), (Read{ChatInputKind::cancelled, ""}));
   EXPECT_EQ(read({}, dropped), (Read{ChatInputKind::nothing, ""}));
   for (const char* begun : {"a\\", "\"\"\"a", "\"\"\""}) {
     EXPECT_EQ(read({begun}, end), (Read{ChatInputKind::cut_off, ""}));
@@ -105,9 +110,8 @@ class SlashCommands : public ::testing::Test {
   }
 
   const SafetyLock lock = test::sample_lock();  // alpha 6, at most 24
-  ChatState state{.lock = ChatLock(&lock, 2.5),
-                  .system = "Be kind.",
-                  .messages = {{"user", "Hi"}, {"assistant", "Ho"}}};
+  ChatState state{
+      .lock = ChatLock(&lock, 2.5), .system = "Be kind.", .messages = {{"user", "Hi"}, {"assistant", "Ho"}}};
 };
 
 TEST_F(SlashCommands, LockOffAndOn) {
@@ -196,7 +200,8 @@ TEST_F(SlashCommands, UnknownOnes) {
   EXPECT_EQ(hint("/rest").find("Did you mean /reset?"), 0U);
   EXPECT_EQ(hint("/hlep me").find("Did you mean /help?"), 0U);
   EXPECT_EQ(hint("/sys").find("Did you mean /system?"), 0U);
-  for (const char* line : {"/", "/frobnicate", "/etc/passwd", "/Reset", "/reset now", "/help me", "/reset\xFF"})
+  for (const char* line :
+       {"/", "/frobnicate", "/etc/passwd", "/Reset", "/reset now", "/help me", "/reset\xFF"})
     EXPECT_EQ(code(line), "arg.usage") << line;
   EXPECT_EQ(hint("/frobnicate").find("/help lists"), 0U);
   EXPECT_EQ(state.messages.size(), 2U);
