@@ -1,8 +1,6 @@
 #include "cli/line_editor.h"
 
 #include <histedit.h>
-#include <locale.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -10,44 +8,17 @@
 #include <cstdlib>
 #include <optional>
 
-#include "base/utf8.h"
 #include "cli/interrupt.h"
+#include "cli/wide_text.h"
 
 namespace safetylock::cli {
 namespace {
 
-constexpr int kPollMilliseconds = 100;
 constexpr int kHistorySize = 1000;
 constexpr wchar_t kCtrlC = 3;
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 /// Around what takes no room on the screen.
 constexpr char kUnseen = '\1';
-
-/// The editor asks the locale how wide characters are and how they are written: always UTF-8 here, as all
-/// that the tool prints, whatever the user's locale.
-class Utf8Locale {
- public:
-  Utf8Locale() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_ == nullptr) locale_ = ::newlocale(LC_CTYPE_MASK, "", nullptr);
-    if (locale_ != nullptr) before_ = ::uselocale(locale_);
-  }
-  ~Utf8Locale() {
-    if (locale_ == nullptr) return;
-    ::uselocale(before_);
-    ::freelocale(locale_);
-  }
-  Utf8Locale(const Utf8Locale&) = delete;
-  Utf8Locale& operator=(const Utf8Locale&) = delete;
-
- private:
-  locale_t locale_, before_ = nullptr;
-};
-
-std::string to_utf8(std::wstring_view text) {
-  std::string out;
-  for (const wchar_t c : text) utf8::append(out, static_cast<char32_t>(c));
-  return out;
-}
 
 /// Escape sequences, which end in "m", marked for the editor.
 std::string marked(const std::string& styled) {
@@ -89,10 +60,11 @@ struct LineEditor::Editor {
   void bind(const char* keys, const char* function) { ::el_set(line, EL_BIND, keys, function, nullptr); }
   void show(const char* text);
   void announce_pasting(bool on);
-  bool wait_for_key();
+  void follow_size();
   std::optional<wchar_t> next_character();
   std::wstring_view typed() const;
   void remember(const std::wstring& text);
+  void drop();
 
   unsigned char cancel();
   unsigned char suspend();
@@ -107,7 +79,7 @@ struct LineEditor::Editor {
   EditLine* line;
   HistoryW* history;
   std::string prompt;
-  std::string unread;  // bytes
+  CharacterReader reader;
   size_t columns = 0;
   bool pasting = knows_pasting();
   bool cancelled = false;
@@ -171,36 +143,20 @@ void LineEditor::Editor::announce_pasting(bool on) {
   if (pasting) show(on ? "\x1b[?2004h" : "\x1b[?2004l");
 }
 
-/// False after a SIGINT, which may come from outside although its key is no signal here.
-bool LineEditor::Editor::wait_for_key() {
-  struct pollfd input {
-    STDIN_FILENO, POLLIN, 0
-  };
-  while (::poll(&input, 1, kPollMilliseconds) <= 0) {
-    if (interrupted()) return false;
-    if (const size_t now = Terminal::width(Stream::err); now != columns) {
-      columns = now;
-      ::el_resize(line);
-      ::el_set(line, EL_REFRESH);
-    }
-  }
-  return !interrupted();
+void LineEditor::Editor::follow_size() {
+  const size_t now = Terminal::width(Stream::err);
+  if (now == columns) return;
+  columns = now;
+  ::el_resize(line);
+  ::el_set(line, EL_REFRESH);
 }
 
-/// U+FFFD for a byte that is no character; nothing at the end of the input and after a SIGINT.
+/// Nothing at the end of the input and after a SIGINT, which may come from outside although its key is no
+/// signal here.
 std::optional<wchar_t> LineEditor::Editor::next_character() {
-  while (unread.empty() || utf8::unfinished_suffix(unread) == unread.size()) {
-    char byte = 0;
-    if (!wait_for_key()) {
-      cancel();
-      return std::nullopt;
-    }
-    if (::read(STDIN_FILENO, &byte, 1) != 1) return std::nullopt;
-    unread += byte;
-  }
-  const utf8::Decoded decoded = utf8::decode(unread);
-  unread.erase(0, decoded.length);
-  return static_cast<wchar_t>(decoded.code_point);
+  const std::optional<wchar_t> next = reader.next([this] { follow_size(); });
+  if (!next && interrupted()) drop();
+  return next;
 }
 
 int LineEditor::Editor::on_read(EditLine* line, wchar_t* character) {
@@ -220,10 +176,19 @@ void LineEditor::Editor::remember(const std::wstring& text) {
   if (!text.empty()) ::history_w(history, &event, H_ENTER, text.c_str());
 }
 
-unsigned char LineEditor::Editor::cancel() {
+void LineEditor::Editor::drop() {
   cancelled = true;
   dropped = typed();
-  return CC_EOF;
+}
+
+/// Ends the line as Enter does, so that nothing is printed over it.
+unsigned char LineEditor::Editor::cancel() {
+  drop();
+  const LineInfoW* info = ::el_wline(line);
+  ::el_cursor(line, static_cast<int>(info->lastchar - info->cursor));
+  ::el_winsertstr(line, L"^C");
+  ::el_push(line, "\n");
+  return CC_REFRESH;
 }
 
 unsigned char LineEditor::Editor::suspend() {
@@ -240,7 +205,7 @@ unsigned char LineEditor::Editor::paste() {
   while (!text.ends_with(kPasteEnd)) {
     const std::optional<wchar_t> next = next_character();
     if (!next) return CC_EOF;
-    if (*next == kCtrlC) return cancel();  // the way out when the end of a block never comes
+    if (*next == kCtrlC) return cancel();  // the way out where the end of a block never comes
     if (*next != L'\0') text += *next == L'\r' ? L'\n' : *next;
   }
   text.resize(text.size() - kPasteEnd.size());
@@ -291,7 +256,7 @@ Line LineEditor::read(const Prompt& prompt) {
   second_interrupt_ends(true);
   forget_interrupt();
   if (e.cancelled) {
-    e.show("^C\n");
+    if (text == nullptr) e.show("\n");
     return {LineEnd::cancelled, to_utf8(e.dropped)};
   }
   if (text == nullptr || length <= 0) {
