@@ -153,6 +153,7 @@ void add_chat_command(CLI::App& app, CommonOptions& common, Action& action) {
   command->add_flag("--trust-special-tokens", options->generate.trust_special_tokens,
                     "Let control tokens in what is typed be control tokens");
   add_common_options(*command, common);
+  command->get_option("--json")->description("One JSON object a reply, each on a line of its own");
   teach(*command, Group::locks,
         {"safetylock chat models/tuned --lock base.lock.safetensors",
          "safetylock chat base.gguf --adapter tuned-lora --lock base.lock.safetensors --alpha 4"});

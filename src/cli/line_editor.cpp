@@ -249,6 +249,7 @@ Line LineEditor::read(const Prompt& prompt) {
   e.prompt = marked(terminal_.styled(Stream::err, prompt.style, prompt.text)) + " ";
   e.columns = Terminal::width(Stream::err);
   e.cancelled = false;
+  ::el_set(e.line, EL_PREP_TERM, 1);  // el_wgets would do it only once the prompt has been shown
   e.announce_pasting(true);
   int length = 0;
   const wchar_t* text = ::el_wgets(e.line, &length);
