@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "formats/checkpoint.h"
 #include "formats/lora.h"
 #include "safetylock/prompt_data.h"
@@ -23,6 +25,7 @@ class Damage : public testing::Test {
   template <typename Read>
   void damage(const std::string& name, Cut cut, Read&& read, const std::string& given = "") {
     damage_everywhere(test::read_all(folder_.path(name)), cut, [&](const std::string& bytes) {
+      std::filesystem::remove(folder_.path(name));  // writing over a file waits for the disk
       folder_.write(name, bytes);
       (void)read(folder_.path(given));
     });

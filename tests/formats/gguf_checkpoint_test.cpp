@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <ctime>
 #include <limits>
+#include <thread>
 
 #include "support/errors.h"
 #include "support/gguf_builder.h"
@@ -209,7 +211,7 @@ TEST_F(GgufCheckpointTest, C6_C8_Heads) {
             "cfg.range");  // odd
 }
 
-TEST_F(GgufCheckpointTest, C9_Vocabulary) {
+TEST_F(GgufCheckpointTest, C9_T10_Vocabulary) {
   EXPECT_EQ(code(tiny_gguf("llama").u32("llama.vocab_size", 11)), "cfg.vocab");
   EXPECT_EQ(code(tiny_gguf("llama").u32("llama.vocab_size", 10)), "no error");
   EXPECT_EQ(code(tiny_gguf("llama").strings("tokenizer.ggml.tokens", std::vector<std::string>(11, "x"))),
@@ -359,6 +361,27 @@ TEST_F(GgufCheckpointTest, RowsOutOfRangeAreRefused) {
   EXPECT_EQ(test::code_of([&] { c->read_rows(t, 0, 9, out); }), "arg.shape");
   EXPECT_EQ(test::code_of([&] { c->read_rows(t, 0, 7, out); }), "arg.shape");
   EXPECT_EQ(test::code_of([&] { c->read_rows(t, 5, 2, out); }), "arg.shape");
+}
+
+TEST_F(GgufCheckpointTest, IsReadFromSeveralThreads) {
+  const auto c = open(tiny_gguf("llama"));
+  const std::string digest = c->weights_digest();
+  const CheckpointTensor& t = *c->find("model.layers.0.self_attn.q_proj.weight");
+  std::vector<float> expected(8 * 8);
+  c->read_rows(t, 0, 8, expected);
+  std::vector<std::thread> threads;
+  std::atomic<int> equal{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      std::vector<float> found(8 * 8);
+      for (int n = 0; n < 50; ++n) {
+        c->read_rows(t, 0, 8, found);
+        equal += found == expected && c->weights_digest() == digest ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(equal, 4 * 50);
 }
 
 TEST_F(GgufCheckpointTest, F6_FileThatChangesAfterOpening) {

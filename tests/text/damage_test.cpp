@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "safetylock/chat_template.h"
 #include "safetylock/tokenizer.h"
 #include "support/temporary.h"
@@ -30,6 +32,7 @@ TEST(Damage, F5_FilesBesideTokenizerModel) {
   const test::TemporaryFolder folder;
   const auto damage = [&](const std::string& name) {
     damage_everywhere(test::read_all(folder.path(name)), Cut::must_be_refused, [&](const std::string& bytes) {
+      std::filesystem::remove(folder.path(name));  // writing over a file waits for the disk
       folder.write(name, bytes);
       encode_some(Tokenizer::from_pretrained(folder.path()));
     });

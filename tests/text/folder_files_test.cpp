@@ -79,6 +79,21 @@ TEST_F(FolderFiles, F1_LinksToNothingAreNotPassedOver) {
   }
 }
 
+// Each a hole of a terabyte.
+TEST_F(FolderFiles, F8_EveryFileHasALimit) {
+  for (const char* name : {"tokenizer.model", "added_tokens.json", "special_tokens_map.json",
+                           "tokenizer_config.json", "tokenizer.json"}) {
+    fs::resize_file(folder_.write(name, "{"), std::uint64_t{1} << 40);
+    EXPECT_EQ(tokenizer_code(), "limit.file_size") << name;
+  }
+  folder_.write("tokenizer_config.json", "{}");
+  folder_.write("special_tokens_map.json", "{}");
+  for (const char* name : {"chat_template.json", "chat_template.jinja"}) {
+    fs::resize_file(folder_.write(name, "{"), std::uint64_t{1} << 40);
+    EXPECT_EQ(template_code(), "limit.file_size") << name;
+  }
+}
+
 TEST_F(FolderFiles, F12_PointersAndPagesAreNamed) {
   for (const char* name :
        {"tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
