@@ -109,6 +109,7 @@ class Builder final : public nlohmann::json_sax<Json> {
     std::vector<JsonTree> elements = {};
 
     JsonTree close() {
+      keys = {};  // as large as the members, which are there twice for a moment
       JsonTree tree(is_object ? Json::object() : Json::array());
       if (is_object) {
         // The vector below ordered_map: its own emplace would search for the key, which is known to be new.

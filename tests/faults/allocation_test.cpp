@@ -1,6 +1,8 @@
 // Row F9 of the threat table (docs/threat-model.md): every single allocation of every reader fails once.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "faults/failing_new.h"
 #include "faults/readers.h"
 #include "lock/sample_lock.h"
@@ -71,6 +73,7 @@ TEST(Allocations, F9_SavingALockKeepsTheOldFile) {
   lock.save(path);
   const std::string sound = test::read_all(path);
   for (size_t k = 0;; ++k) {
+    std::filesystem::remove(path);  // writing over a file waits for the disk
     folder.write("a.lock.safetensors", "old");
     const Outcome outcome = run_failing([&] { lock.save(path); }, k, 1, "save");
     if (outcome == Outcome::no_failure) break;
