@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "model/memory_check.h"
 #include "model/tensor_table.h"
 #include "safetylock/error.h"
 
@@ -179,6 +180,7 @@ Weights load_weights(const Checkpoint& checkpoint, at::Device device, at::Scalar
   check_tensors(checkpoint);
   const ModelConfig& config = checkpoint.config();
   const std::vector<TensorSpec> table = tensor_table(config);
+  if (device.is_cpu()) check_memory(table, dtype, read_host().memory, checkpoint.path());
   Weights weights = allocate(config, at::TensorOptions().device(device).dtype(dtype));
   const std::int64_t total = weights.bytes();
   std::int64_t done = 0;
