@@ -6,9 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
+#include "base/folder.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -76,6 +76,9 @@ class InputFile::Descriptor {
     if (fd_ >= 0) return;
     const int code = errno;
     std::string hint = "Check the path and its permissions";
+    if (code == ENXIO) {  // of a socket
+      throw Error({"io.not_regular", label, "", "a regular file", "a device, socket or pipe", ""});
+    }
     if (code == EMFILE || code == ENFILE) hint = "Close other files or raise the limit (ulimit -n)";
     throw Error({"io.open", label, "open", "a readable file", errno_text(code), std::move(hint)});
   }
@@ -100,9 +103,7 @@ InputFile::InputFile(const std::string& path, Hold hold) : path_(escape_untruste
   if (hold == Hold::open) {
     fd_ = descriptor.release();
   } else {
-    std::error_code failed;
-    location_ = std::filesystem::absolute(path, failed).string();
-    if (failed) location_ = path;
+    location_ = absolute_path(path);
   }
 }
 
@@ -190,6 +191,9 @@ std::string read_file(const InputFile& file, std::uint64_t max_bytes) {
 void write_file_atomically(const std::string& path, std::string_view bytes) {
   check_path(path);
   if (is_directory(path)) fail_write(path, "replacing it", EISDIR);
+  // Now, while nothing has happened: after the rename nothing may fail any more.
+  const size_t slash = path.find_last_of('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   TemporaryFile temporary(path);
   size_t done = 0;
   while (done < bytes.size()) {
@@ -208,8 +212,6 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
   if (temporary.close() != 0) fail_write(path, "closing", errno);
   if (::rename(temporary.path().c_str(), path.c_str()) != 0) fail_write(path, "renaming over it", errno);
   temporary.release();
-  const size_t slash = path.find_last_of('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const int dir = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir >= 0) {
     ::fsync(dir);  // Durability of the rename itself; not every file system supports it, so its failure is no

@@ -1,7 +1,7 @@
 #include "base/json.h"
 
 #include <cmath>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "base/utf8.h"
@@ -24,6 +24,34 @@ std::string line_and_column(std::string_view text, size_t byte) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
+// Where the key that is the `number`th of the text begins. The text is valid JSON up to that key.
+size_t offset_of_key(std::string_view text, size_t number) {
+  size_t keys = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '"') continue;
+    const size_t begin = i++;
+    while (i < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
+    const size_t next = text.find_first_not_of(" \t\r\n", i + 1);
+    const bool is_key = next != std::string_view::npos && text[next] == ':';
+    if (is_key && ++keys == number) return begin;
+  }
+  return text.size();
+}
+
+// Without help from nlohmann's destructor, which allocates for every container that is not empty. No deeper
+// than JsonLimits::max_depth.
+void take_apart(Json& value) noexcept {
+  if (value.is_array()) {
+    auto& elements = value.get_ref<Json::array_t&>();
+    for (Json& element : elements) take_apart(element);
+    elements.clear();
+  } else if (value.is_object()) {
+    auto& members = value.get_ref<Json::object_t&>();
+    for (auto& member : members) take_apart(member.second);
+    members.clear();
+  }
+}
+
 // Builds the tree while it checks, so that a hostile text is refused before its tree is large. nlohmann's own
 // builder would look each key up among its siblings: quadratic on a vocabulary of 150,000 keys.
 class Builder final : public nlohmann::json_sax<Json> {
@@ -31,7 +59,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   Builder(std::string_view text, const std::string& file, const JsonLimits& limits)
       : text_(text), file_(file), limits_(limits) {}
 
-  Json take() { return std::move(root_); }
+  JsonTree take() { return std::move(root_); }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -40,16 +68,19 @@ class Builder final : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t value, const string_t&) override { return add(value); }
   bool string(string_t& value) override { return add(std::move(value)); }
   bool binary(binary_t& value) override { return add(std::move(value)); }
-  bool start_object(std::size_t) override { return open(Json::object()); }
-  bool start_array(std::size_t) override { return open(Json::array()); }
+  bool start_object(std::size_t) override { return open(true); }
+  bool start_array(std::size_t) override { return open(false); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
     count();
     Level& level = open_.back();
-    if (!level.keys.insert(name).second) {
-      throw Error({"json.duplicate_key", file_, "object", "each key once",
-                   "\"" + escape_untrusted(name) + "\" twice",
+    const auto [first, fresh] = level.keys.emplace(name, ++keys_);
+    if (!fresh) {
+      throw Error({"json.duplicate_key", file_, line_and_column(text_, offset_of_key(text_, keys_)),
+                   "each key once",
+                   "\"" + escape_untrusted(name) + "\" again, after " +
+                       line_and_column(text_, offset_of_key(text_, first->second)),
                    "Which of the two holds cannot be known; remove one"});
     }
     level.next_key = std::move(name);
@@ -68,10 +99,30 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
  private:
+  // A container that is not closed yet. It is made when all its parts are known: nlohmann's own objects copy
+  // their members, with all below them, whenever they grow.
   struct Level {
-    Json* value;
-    std::unordered_set<std::string> keys;
-    std::string next_key;
+    bool is_object;
+    std::unordered_map<std::string, size_t> keys = {};  // with their numbers
+    std::string next_key = {};
+    std::vector<std::pair<std::string, JsonTree>> members = {};
+    std::vector<JsonTree> elements = {};
+
+    JsonTree close() {
+      keys = {};  // as large as the members, which are there twice for a moment
+      JsonTree tree(is_object ? Json::object() : Json::array());
+      if (is_object) {
+        // The vector below ordered_map: its own emplace would search for the key, which is known to be new.
+        auto& all = static_cast<Json::object_t::Container&>(tree->get_ref<Json::object_t&>());
+        all.reserve(members.size());
+        for (auto& [key, value] : members) all.emplace_back(std::move(key), std::move(*value));
+      } else {
+        auto& all = tree->get_ref<Json::array_t&>();
+        all.reserve(elements.size());
+        for (JsonTree& element : elements) all.push_back(std::move(*element));
+      }
+      return tree;
+    }
   };
 
   void count() {
@@ -81,40 +132,35 @@ class Builder final : public nlohmann::json_sax<Json> {
     }
   }
 
-  // Puts `value` where the next one belongs and returns its place, which stays valid while it is the
-  // innermost.
-  Json* place(Json value) {
-    count();
+  // Puts `value` where the next one belongs.
+  void put(JsonTree value) {
     if (open_.empty()) {
       root_ = std::move(value);
-      return &root_;
+    } else if (Level& level = open_.back(); level.is_object) {
+      level.members.emplace_back(std::move(level.next_key), std::move(value));
+    } else {
+      level.elements.push_back(std::move(value));
     }
-    Level& level = open_.back();
-    if (level.value->is_array()) {
-      auto& elements = level.value->get_ref<Json::array_t&>();
-      elements.push_back(std::move(value));
-      return &elements.back();
-    }
-    // The vector below ordered_map: its own emplace would search for the key, which is known to be new.
-    auto& members = static_cast<Json::object_t::Container&>(level.value->get_ref<Json::object_t&>());
-    members.emplace_back(std::move(level.next_key), std::move(value));
-    return &members.back().second;
   }
 
   bool add(Json value) {
-    place(std::move(value));
+    count();
+    put(JsonTree(std::move(value)));
     return true;
   }
-  bool open(Json container) {
+  bool open(bool is_object) {
     if (open_.size() == limits_.max_depth) {
       throw Error({"json.depth", file_, "", "at most " + std::to_string(limits_.max_depth) + " nested levels",
                    "more", ""});
     }
-    open_.push_back({place(std::move(container)), {}, {}});
+    count();
+    open_.push_back({.is_object = is_object});
     return true;
   }
   bool close() {
+    JsonTree tree = open_.back().close();
     open_.pop_back();
+    put(std::move(tree));
     return true;
   }
 
@@ -122,13 +168,24 @@ class Builder final : public nlohmann::json_sax<Json> {
   const std::string& file_;
   JsonLimits limits_;
   size_t nodes_ = 0;
-  Json root_;
+  size_t keys_ = 0;
+  JsonTree root_{Json()};
   std::vector<Level> open_;
 };
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
+JsonTree::~JsonTree() {
+  take_apart(value_);
+}
+
+JsonTree& JsonTree::operator=(JsonTree&& other) noexcept {
+  take_apart(value_);
+  value_ = std::move(other.value_);
+  return *this;
+}
+
+JsonTree parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
     throw Error({"json.bom", file, "byte 0", "JSON without a byte order mark", "EF BB BF",
                  "Save the file as plain UTF-8"});

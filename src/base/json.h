@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace safetylock {
 
@@ -18,9 +19,30 @@ struct JsonLimits {
   size_t max_nodes = 20'000'000;  ///< values and keys together
 };
 
+/// A parsed text. Taken apart from its leaves up when it goes: nlohmann's destructor asks for memory, and
+/// where there is none left it would end the process.
+class JsonTree {
+ public:
+  explicit JsonTree(Json value) noexcept : value_(std::move(value)) {}
+  ~JsonTree();
+  JsonTree(JsonTree&& other) noexcept : value_(std::move(other.value_)) {}
+  JsonTree& operator=(JsonTree&& other) noexcept;
+
+  const Json& operator*() const noexcept { return value_; }
+  Json& operator*() noexcept { return value_; }
+  const Json* operator->() const noexcept { return &value_; }
+  Json* operator->() noexcept { return &value_; }
+  operator const Json&() const& noexcept { return value_; }
+  operator Json() && noexcept { return std::move(value_); }
+
+ private:
+  Json value_;
+};
+
 /// Parses the whole of `text`. `file` only labels errors.
-/// Throws json.bom, json.syntax (line, column), json.depth, limit.nodes, json.duplicate_key, json.utf8.
-Json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
+/// Throws json.bom, json.syntax (line, column), json.depth, limit.nodes, json.duplicate_key (both places),
+/// json.utf8.
+JsonTree parse_json(std::string_view text, const std::string& file, const JsonLimits& limits = {});
 
 /// Checked access to one JSON object; every failure names file and JSON pointer.
 class JsonObject {

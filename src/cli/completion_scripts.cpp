@@ -78,8 +78,11 @@ std::string zsh_arguments(const CompletedCommand& command) {
   for (const CompletedOption& option : command.options) {
     const std::string text = "[" + backslashed(option.description, "[]\\:") + "]";
     for (const std::string& name : option.names) {
-      const std::string value = option.value == ValueKind::none ? "" : ":value:" + zsh_action(option);
-      out += " \\\n        " + in_quotes(name + text + value);
+      const bool takes_value = option.value != ValueKind::none;
+      const std::string value = takes_value ? ":value:" + zsh_action(option) : "";
+      // The value of a long option may follow an equals sign.
+      const std::string equals = takes_value && name.starts_with("--") ? "=" : "";
+      out += " \\\n        " + in_quotes(name + equals + text + value);
     }
   }
   for (const CompletedOption& argument : command.arguments)

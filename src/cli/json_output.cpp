@@ -6,6 +6,10 @@ std::string json_text(const Json& value) {
   return value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string json_line(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 Json to_json(const Rate& rate) {
   return {
       {"count", rate.count}, {"n", rate.n}, {"value", rate.value}, {"low", rate.low}, {"high", rate.high}};

@@ -10,6 +10,8 @@ namespace safetylock::cli {
 
 /// Two-space indented text with a final newline; bytes that are no UTF-8 become U+FFFD.
 std::string json_text(const Json& value);
+/// The same on one line.
+std::string json_line(const Json& value);
 
 Json to_json(const Rate& rate);
 Json to_json(const Mean& mean);

@@ -41,10 +41,10 @@ double parse_number(const std::string& option, const std::string& text, double l
                .found = quoted(text)});
 }
 
-double parse_alpha(const std::string& text) {
+double parse_alpha(const std::string& text, const std::string& option) {
   double value = 0;
   if (!parse_whole(text, value))
-    throw Error({.code = "arg.alpha", .where = "--alpha", .expected = "a number", .found = quoted(text)});
+    throw Error({.code = "arg.alpha", .where = option, .expected = "a number", .found = quoted(text)});
   return Strength(value).alpha();
 }
 

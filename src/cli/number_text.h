@@ -14,6 +14,6 @@ std::int64_t parse_integer(const std::string& option, const std::string& text, s
 double parse_number(const std::string& option, const std::string& text, double lo, double hi);
 
 /// A strength. Throws Error arg.alpha for anything that Strength refuses, and for text that is no number.
-double parse_alpha(const std::string& text);
+double parse_alpha(const std::string& text, const std::string& option = "--alpha");
 
 }  // namespace safetylock::cli

@@ -68,22 +68,22 @@ void Session::flush() {
       {.code = "io.write", .file = "standard output", .expected = "to be written", .found = "an error"});
 }
 
-void Session::write_line(const std::string& line) {
+void Session::say(std::string_view text) {
   bar_.clear();
-  write_stderr(line + "\n");
+  write_stderr(std::string(text) + "\n");
 }
 
 void Session::note(std::string_view text) {
-  if (!options_.quiet) write_line(std::string(text));
+  if (!options_.quiet) say(text);
 }
 
 void Session::warn(std::string_view text) {
-  write_line(terminal_.styled(Stream::err, Style::yellow, "warning:") + " " + std::string(text));
+  say(terminal_.styled(Stream::err, Style::yellow, "warning:") + " " + std::string(text));
 }
 
 void Session::log(LogLevel level, std::string_view message) {
   if (level == LogLevel::warning || level == LogLevel::error) return warn(one_line(message));
-  write_line(one_line(message));
+  say(one_line(message));
 }
 
 std::string Session::heading(std::string_view text) const {

@@ -47,11 +47,11 @@ class Session {
   void flush();                                      ///< throws io.write unless they could be written
   void note(std::string_view text);                  ///< a line on standard error, not with --quiet
   void warn(std::string_view text);                  ///< a line on standard error
+  void say(std::string_view text);                   ///< the same without a mark: what was asked for
   std::string heading(std::string_view text) const;  ///< as results are headed
 
  private:
   void log(LogLevel level, std::string_view message);
-  void write_line(const std::string& line);
 
   CommonOptions options_;
   Terminal terminal_;

@@ -24,26 +24,25 @@ void wait_for_input() {
   check_interrupt();
 }
 
-/// Bytes read; 0 at the end.
-size_t read_some(std::array<char, 65536>& buffer) {
+}  // namespace
+
+std::string read_standard_input_piece() {
   wait_for_input();
+  std::array<char, 65536> buffer;
   const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-  if (n >= 0) return static_cast<size_t>(n);
+  if (n >= 0) return std::string(buffer.data(), static_cast<size_t>(n));
   throw Error({.code = "io.read",
                .file = "standard input",
                .expected = "to read it to its end",
                .found = std::strerror(errno)});
 }
 
-}  // namespace
-
 std::string read_standard_input(Session& session, const std::string& option, size_t max_bytes,
                                 const std::string& too_long) {
   if (::isatty(STDIN_FILENO) == 1) session.note("Reading " + option + " from the terminal; Ctrl-D ends it");
   std::string text;
-  std::array<char, 65536> buffer;
-  while (const size_t n = read_some(buffer)) {
-    text.append(buffer.data(), n);
+  for (std::string piece; !(piece = read_standard_input_piece()).empty();) {
+    text += piece;
     if (text.size() > max_bytes) {
       throw Error({.code = too_long,
                    .file = "standard input",

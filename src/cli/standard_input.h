@@ -1,4 +1,4 @@
-// Standard input as the value of an option.
+// Standard input, as the value of an option or piece by piece.
 #pragma once
 
 #include <string>
@@ -6,6 +6,9 @@
 #include "cli/session.h"
 
 namespace safetylock::cli {
+
+/// What standard input has next, waited for; empty at its end. Throws io.read, run.interrupted.
+std::string read_standard_input_piece();
 
 /// All of standard input, which `option` asked for; a note says so where a user would have to type it.
 /// Throws `too_long` (more than `max_bytes`), io.read, run.interrupted.

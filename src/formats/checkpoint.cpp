@@ -1,9 +1,10 @@
 #include "formats/checkpoint.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/file.h"
+#include "base/folder.h"
+#include "base/out_of_memory.h"
 #include "formats/gguf_checkpoint.h"
 #include "formats/hf_checkpoint.h"
 #include "formats/model_folder.h"
@@ -20,20 +21,16 @@ void refuse_other_folders(const std::string& folder) {
     throw Error({"io.wrong_format", label, "", "a model", "a LoRA adapter",
                  "Give the base model here and the folder as the adapter"});
   }
-  std::vector<std::string> files;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".gguf") files.push_back(entry.path().string());
-  }
-  if (files.empty()) return;
-  throw Error(
-      {"io.wrong_format", label, "", "a Hugging Face folder, with a config.json", "a folder of GGUF files",
-       "Give one of the files: " + escape_untrusted(*std::min_element(files.begin(), files.end()), 1000)});
+  const std::vector<std::string> names = names_in(folder);
+  const auto gguf = std::find_if(names.begin(), names.end(),
+                                 [](const std::string& name) { return name.ends_with(".gguf"); });
+  if (gguf == names.end()) return;
+  throw Error({"io.wrong_format", label, "", "a Hugging Face folder, with a config.json",
+               "a folder of GGUF files",
+               "Give one of the files: " + escape_untrusted(join_path(folder, *gguf), 1000)});
 }
 
-}  // namespace
-
-std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path_or_repository) {
+std::unique_ptr<Checkpoint> open_any(const std::string& path_or_repository) {
   const std::string path = resolve_model_path(path_or_repository);
   if (is_directory(path)) {
     refuse_other_folders(path);
@@ -45,6 +42,12 @@ std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path_or_reposito
                  "Give the folder that holds it"});
   }
   return open_gguf_checkpoint(path);
+}
+
+}  // namespace
+
+std::unique_ptr<Checkpoint> Checkpoint::open(const std::string& path) {
+  return naming_memory_errors(path, [&] { return open_any(path); });
 }
 
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {

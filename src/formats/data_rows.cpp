@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "formats/sniff.h"
 #include "formats/text_records.h"
 #include "safetylock/error.h"
 
@@ -62,7 +63,7 @@ void check_text(std::string_view text, const std::string& file, const std::strin
 
 // Errors of the JSON layer in the words of this one. `line` replaces the line that the parser counted, if
 // given.
-Json parse_rows_json(std::string_view text, const std::string& file, const std::string& line) {
+JsonTree parse_rows_json(std::string_view text, const std::string& file, const std::string& line) {
   check_text(text, file, line.empty() ? "file" : line);
   if (const auto bad = find_bad_escape(text)) {
     fail("data.utf8", file, (line.empty() ? "file" : line) + ", byte " + std::to_string(*bad),
@@ -82,7 +83,7 @@ Json parse_rows_json(std::string_view text, const std::string& file, const std::
 DataRow row_of(const Json& value, std::string where, const std::string& file) {
   DataRow row{std::move(where), {}, {}};
   if (value.is_string()) {
-    row.text = value;
+    row.text.emplace(value);
   } else if (value.is_object()) {
     for (const auto& [key, v] : value.items()) row.columns.emplace(key, v);
   } else {
@@ -98,7 +99,8 @@ void read_json_array(const TextSource& input, const RowSink& sink) {
   }
   std::string text(input.size(), '\0');
   input.read_at(0, text);
-  const Json array = parse_rows_json(text, input.path(), "");
+  const JsonTree tree = parse_rows_json(text, input.path(), "");
+  const Json& array = *tree;
   if (!array.is_array()) fail("data.json", input.path(), "root", "an array of rows", describe_json(array));
   for (size_t i = 0; i < array.size(); ++i)
     sink(row_of(array[i], "entry " + std::to_string(i + 1), input.path()));
@@ -117,7 +119,7 @@ void read_text_lines(const TextSource& input, const RowSink& sink) {
   while (const auto line = lines.next()) {
     const std::string where = "line " + std::to_string(line->number);
     check_text(line->text, input.path(), where);
-    sink({where, {}, line->text});
+    sink({where, {}, JsonTree(line->text)});
   }
 }
 
@@ -144,7 +146,7 @@ void read_csv_without_header(const std::vector<CsvRecord>& records, const TextSo
   for (const CsvRecord& r : records) {
     std::string text = r.fields.front();
     for (size_t i = 1; i < r.fields.size(); ++i) text += "," + r.fields[i];
-    sink({"line " + std::to_string(r.line), {}, text});
+    sink({"line " + std::to_string(r.line), {}, JsonTree(text)});
   }
 }
 
@@ -226,6 +228,13 @@ void read_nameless_rows(const TextSource& input, const RowSink& sink) {
   begins_with_header(input) ? read_csv(input, sink) : read_text_lines(input, sink);
 }
 
+// A git-lfs pointer or a web page is sound text, and would be taken for prompts.
+std::string head_of(const InputFile& input) {
+  std::string head(std::min<std::uint64_t>(input.size(), kSniffBytes), '\0');
+  input.read_at(0, std::as_writable_bytes(std::span(head)));
+  return head;
+}
+
 // Passes rows on to `take`, but not too many; at the end there must have been some.
 class RowCounter {
  public:
@@ -250,6 +259,7 @@ class RowCounter {
 
 void read_file_rows(const std::string& path, const RowSink& take) {
   const InputFile input(path);
+  refuse_other_format(head_of(input), input.path(), "text");
   RowCounter counter(input.path(), take);
   read_rows(TextSource(input), path, std::ref(counter));
   input.check_unchanged();

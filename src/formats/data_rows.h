@@ -15,8 +15,8 @@ namespace safetylock {
 /// One row: where it stands, and its named columns or its one text without a name.
 struct DataRow {
   std::string where;  ///< "line 3" or "entry 3"
-  std::map<std::string, Json> columns;
-  std::optional<Json> text;
+  std::map<std::string, JsonTree> columns;
+  std::optional<JsonTree> text;
 };
 
 using RowSink = std::function<void(const DataRow&)>;

@@ -10,6 +10,7 @@
 #include "formats/hf_layers.h"
 #include "formats/hf_rope.h"
 #include "formats/model_folder.h"
+#include "formats/model_json.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -200,14 +201,14 @@ std::vector<std::int64_t> token_ids(const JsonObject& o, const char* key) {
 }
 
 std::string label_of_config(const std::string& folder) {
-  return escape_untrusted(join_path(folder, kConfig), 1000);
+  return model_file_label(folder, kConfig);
 }
 
 }  // namespace
 
 ModelConfig read_hf_config(const std::string& folder) {
   const std::string file = label_of_config(folder);
-  const Json json = parse_json(read_model_file(folder, kConfig, kMaxConfigBytes), file);
+  const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
   ModelConfig config = Reader(json, file).read();
   const JsonObject root(json, file);
   if (root.has("eos_token_id")) config.eos_token_ids = token_ids(root, "eos_token_id");
@@ -215,9 +216,8 @@ ModelConfig read_hf_config(const std::string& folder) {
   // there is no such file. Where the file is there and says nothing transformers would never stop; then
   // config.json's ids hold here.
   if (has_model_file(folder, kGenerationConfig)) {
-    const std::string generation_file = escape_untrusted(join_path(folder, kGenerationConfig), 1000);
-    const Json generation =
-        parse_json(read_model_file(folder, kGenerationConfig, kMaxConfigBytes), generation_file);
+    const std::string generation_file = model_file_label(folder, kGenerationConfig);
+    const JsonTree generation = read_model_json(folder, kGenerationConfig, kMaxConfigBytes);
     const JsonObject g(generation, generation_file);
     if (g.has("eos_token_id")) config.eos_token_ids = token_ids(g, "eos_token_id");
   }
@@ -227,7 +227,7 @@ ModelConfig read_hf_config(const std::string& folder) {
 
 std::string stated_dtype(const std::string& folder) {
   const std::string file = label_of_config(folder);
-  const Json json = parse_json(read_model_file(folder, kConfig, kMaxConfigBytes), file);
+  const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
   const JsonObject root(json, file);
   return root.string_or("dtype", root.string_or("torch_dtype", ""));
 }

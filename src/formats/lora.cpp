@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "formats/checkpoint_tensors.h"
 #include "formats/lora_config.h"
 #include "formats/model_folder.h"
@@ -215,7 +216,7 @@ const LoraReplacement* LoraAdapter::find_replacement(std::string_view tensor, bo
 }
 
 LoraAdapter load_lora(const std::string& folder) {
-  return Loader(resolve_model_path(folder)).load();
+  return naming_memory_errors(folder, [&] { return Loader(resolve_model_path(folder)).load(); });
 }
 
 }  // namespace safetylock

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "formats/model_folder.h"
+#include "formats/model_json.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -214,12 +215,12 @@ bool LoraConfig::saves(std::string_view module) const {
 }
 
 LoraConfig read_lora_config(const std::string& folder) {
-  const std::string file = escape_untrusted(join_path(folder, kFile), 1000);
+  const std::string file = model_file_label(folder, kFile);
   if (!has_model_file(folder, kFile)) {
     throw Error({"lora.config", escape_untrusted(folder, 1000), kFile, "the folder of a PEFT LoRA adapter",
                  "no such file", ""});
   }
-  const Json json = parse_json(read_model_file(folder, kFile, kMaxConfigBytes), file);
+  const JsonTree json = read_model_json(folder, kFile, kMaxConfigBytes);
   return Reader(json, file).read();
 }
 

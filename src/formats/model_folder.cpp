@@ -4,26 +4,29 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/folder.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::uint64_t kMaxRevisionBytes = 256;
 constexpr const char* kSnapshots = "snapshots";
+constexpr std::string_view kInSnapshots = "/snapshots";
 constexpr std::string_view kRepositoryPrefix = "models--";
 
-bool is_inside(const fs::path& path, const fs::path& folder) {
-  const auto [end_of_folder, unused] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
-  return end_of_folder == folder.end();
+bool is_inside(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder) && (folder == "/" || path.substr(folder.size()).starts_with('/'));
 }
 
 // The repository in a hub cache that `folder`, a snapshot or a folder in one, belongs to; empty when none.
-fs::path repository_of(fs::path folder) {
-  for (; folder.has_relative_path(); folder = folder.parent_path()) {
-    if (folder.parent_path().filename() == kSnapshots) return folder.parent_path().parent_path();
+// No trailing slash.
+std::string repository_of(std::string folder) {
+  for (size_t slash = folder.rfind('/'); slash != std::string::npos; slash = folder.rfind('/')) {
+    folder.resize(slash);
+    if (!folder.ends_with(kInSnapshots)) continue;
+    folder.resize(folder.size() - kInSnapshots.size());
+    return folder;
   }
   return {};
 }
@@ -31,18 +34,18 @@ fs::path repository_of(fs::path folder) {
 // `file` was opened by following links. Compares it with the file at the place where the links end, so that
 // what was checked is what will be read.
 void check_links(const std::string& folder, const std::string& name, const InputFile& file) {
-  std::error_code failed;
-  const fs::path home = fs::canonical(folder.empty() ? "." : folder, failed);
-  const fs::path target = failed ? fs::path() : fs::canonical(fs::path(folder) / name, failed);
-  if (!failed) {
-    const fs::path repository = repository_of(home);
+  const std::string home = resolved_path(folder.empty() ? "." : folder);
+  const std::string target = resolved_path(join_path(folder, name));
+  if (!home.empty() && !target.empty()) {
+    const std::string repository = repository_of(home);
+    const std::string target_folder = target.substr(0, target.rfind('/'));
     const bool in_place =
-        is_inside(target, home) || (!repository.empty() && target.parent_path() == repository / "blobs");
-    if (in_place && identity_of(target.string()) == file.identity()) return;
+        is_inside(target, home) || (!repository.empty() && target_folder == repository + "/blobs");
+    if (in_place && identity_of(target) == file.identity()) return;
   }
   throw Error({"io.link", file.path(), escape_untrusted(name),
                "a file of the model's folder, or of its repository in a hub cache",
-               "a link to \"" + escape_untrusted(target.string(), 1000) + "\"",
+               "a link to \"" + escape_untrusted(target, 1000) + "\"",
                "Put the file itself in the folder in place of the link"});
 }
 
@@ -55,12 +58,9 @@ bool is_revision(const std::string& text) {
 }
 
 std::vector<std::string> snapshots_of(const std::string& repository) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(join_path(repository, kSnapshots), ignored)) {
-    if (is_directory(entry.path().string())) names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
+  const std::string folder = join_path(repository, kSnapshots);
+  std::vector<std::string> names = names_in(folder);
+  std::erase_if(names, [&](const std::string& name) { return !is_directory(join_path(folder, name)); });
   return names;
 }
 
@@ -105,9 +105,9 @@ std::string resolve_model_path(const std::string& path) {
 }
 
 std::string model_name(const std::string& path) {
-  fs::path folder = fs::path(path).lexically_normal();
+  std::filesystem::path folder = std::filesystem::path(path).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // a trailing slash
-  const std::string repository = repository_of(folder).filename().string();
+  const std::string repository = base_name(repository_of(folder.string()));
   if (!repository.starts_with(kRepositoryPrefix)) return base_name(path);
   std::string name = repository.substr(kRepositoryPrefix.size());
   if (const size_t dashes = name.find("--"); dashes != std::string::npos) name.replace(dashes, 2, "/");

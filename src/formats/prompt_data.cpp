@@ -3,6 +3,7 @@
 #include <array>
 #include <span>
 
+#include "base/out_of_memory.h"
 #include "base/sha256.h"
 #include "formats/data_rows.h"
 #include "formats/text_records.h"
@@ -69,24 +70,30 @@ std::string prompt_of(const DataRow& row, const std::string& file) {
 }  // namespace
 
 std::vector<PromptPair> load_prompt_pairs(const std::string& path) {
-  std::vector<PromptPair> pairs;
-  const std::string file = escape_untrusted(path, 1000);
-  read_file_rows(path, [&](const DataRow& row) { pairs.push_back(pair_of(row, file)); });
-  return pairs;
+  return naming_memory_errors(path, [&] {
+    std::vector<PromptPair> pairs;
+    const std::string file = escape_untrusted(path, 1000);
+    read_file_rows(path, [&](const DataRow& row) { pairs.push_back(pair_of(row, file)); });
+    return pairs;
+  });
 }
 
 std::vector<std::string> load_prompts(const std::string& path) {
-  std::vector<std::string> prompts;
-  const std::string file = escape_untrusted(path, 1000);
-  read_file_rows(path, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
-  return prompts;
+  return naming_memory_errors(path, [&] {
+    std::vector<std::string> prompts;
+    const std::string file = escape_untrusted(path, 1000);
+    read_file_rows(path, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
+    return prompts;
+  });
 }
 
 std::vector<std::string> parse_prompts(std::string_view text, const std::string& name) {
-  std::vector<std::string> prompts;
-  const std::string file = escape_untrusted(name, 1000);
-  read_text_rows(text, name, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
-  return prompts;
+  return naming_memory_errors(name, [&] {
+    std::vector<std::string> prompts;
+    const std::string file = escape_untrusted(name, 1000);
+    read_text_rows(text, name, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
+    return prompts;
+  });
 }
 
 std::string digest_of(const std::vector<PromptPair>& pairs) {

@@ -34,7 +34,8 @@ class Parser {
   Parser(const std::string& file, std::uint64_t data_bytes) : file_(file), data_bytes_(data_bytes) {}
 
   Header parse(std::string_view text) {
-    const Json root = parse_text(text);
+    const JsonTree tree = parse_text(text);
+    const Json& root = *tree;
     if (!root.is_object()) fail("st.header_json", "header", "a JSON object", describe_json(root));
     for (const auto& [name, value] : root.items()) {
       if (name == kMetadataKey) {
@@ -53,7 +54,7 @@ class Parser {
     throw Error({code, file_, where, expected, found, hint});
   }
 
-  Json parse_text(std::string_view text) const {
+  JsonTree parse_text(std::string_view text) const {
     try {
       return parse_json(text, file_, kJsonLimits);
     } catch (const Error& e) {

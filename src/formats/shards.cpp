@@ -1,14 +1,15 @@
 #include "formats/shards.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <unordered_map>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "formats/model_folder.h"
+#include "formats/model_json.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -33,13 +34,14 @@ class Index {
  public:
   explicit Index(const std::string& folder)
       : folder_(folder),
-        path_(escape_untrusted(join_path(folder, kIndex), 1000)),
-        json_(parse_json(read_model_file(folder, kIndex, kMaxIndexBytes), path_)) {
-    if (!json_.is_object() || !json_.contains("weight_map") || !json_["weight_map"].is_object() ||
-        json_["weight_map"].empty()) {
+        path_(model_file_label(folder, kIndex)),
+        tree_(read_model_json(folder, kIndex, kMaxIndexBytes)) {
+    const Json& json = *tree_;
+    if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
+        json["weight_map"].empty()) {
       fail("shard.index", "/weight_map", "an object that maps tensors to files", "none, or an empty one");
     }
-    for (const auto& [tensor, file] : json_["weight_map"].items()) {
+    for (const auto& [tensor, file] : json["weight_map"].items()) {
       if (!file.is_string())
         fail("shard.index", "/weight_map/" + escape_untrusted(tensor), "a file name", describe_json(file));
       const auto name = file.get<std::string>();
@@ -109,10 +111,11 @@ class Index {
   }
 
   void check_total(std::uint64_t total) const {
-    if (!json_.contains("metadata") || !json_["metadata"].is_object() ||
-        !json_["metadata"].contains("total_size"))
+    const Json& json = *tree_;
+    if (!json.contains("metadata") || !json["metadata"].is_object() ||
+        !json["metadata"].contains("total_size"))
       return;
-    const Json& claimed = json_["metadata"]["total_size"];
+    const Json& claimed = json["metadata"]["total_size"];
     if (!claimed.is_number() || claimed.get<double>() != static_cast<double>(total)) {
       fail("shard.total_size", "/metadata/total_size", std::to_string(total) + ", the sum of all tensors",
            describe_json(claimed));
@@ -120,9 +123,7 @@ class Index {
   }
 
   void note_unlisted_files() const {
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored)) {
-      const std::string name = entry.path().filename().string();
+    for (const std::string& name : names_in(folder_)) {
       if (name.ends_with(".safetensors") && !shards_.contains(name))
         log::info("{}: {} is not in the index and is not read", path_, escape_untrusted(name));
     }
@@ -130,7 +131,7 @@ class Index {
 
   std::string folder_;
   std::string path_;
-  Json json_;
+  JsonTree tree_;
   std::map<std::string, std::vector<std::string>> shards_;  // file -> tensors it should hold
   std::unordered_map<std::string, std::string> place_;      // tensor -> file that should hold it
 };

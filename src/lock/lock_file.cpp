@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/out_of_memory.h"
 #include "base/sha256.h"
 #include "lock/lock_format.h"
 #include "safetylock/error.h"
@@ -297,18 +298,22 @@ std::string content_digest(const LockContent& content) {
 }
 
 SafetyLock SafetyLock::from_bytes(std::string_view bytes, const std::string& file) {
-  const LockReader reader(bytes, file);
-  try {
-    return reader.read();
-  } catch (const Error& error) {
-    ErrorFields fields = error.fields();
-    fields.file = file;
-    throw Error(std::move(fields));
-  }
+  return naming_memory_errors(file, [&] {
+    const LockReader reader(bytes, file);
+    try {
+      return reader.read();
+    } catch (const Error& error) {
+      ErrorFields fields = error.fields();
+      fields.file = file;
+      throw Error(std::move(fields));
+    }
+  });
 }
 
 SafetyLock SafetyLock::load(const std::string& path) {
-  return from_bytes(read_file(path, lock_format::kMaxFileBytes), escape_untrusted(path, 1000));
+  return naming_memory_errors(path, [&] {
+    return from_bytes(read_file(path, lock_format::kMaxFileBytes), escape_untrusted(path, 1000));
+  });
 }
 
 std::string SafetyLock::to_bytes() const {
@@ -318,7 +323,7 @@ std::string SafetyLock::to_bytes() const {
 }
 
 void SafetyLock::save(const std::string& path) const {
-  write_file_atomically(path, to_bytes());
+  naming_memory_errors(path, [&] { write_file_atomically(path, to_bytes()); });
 }
 
 }  // namespace safetylock

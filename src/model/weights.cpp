@@ -8,6 +8,7 @@
 
 #include "formats/checkpoint_tensors.h"
 #include "formats/tensor_table.h"
+#include "model/memory_check.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -184,6 +185,7 @@ Weights load_weights(const Checkpoint& checkpoint, at::Device device, at::Scalar
   const ModelConfig& config = checkpoint.config();
   check_tensors(config, checkpoint.tensors(), checkpoint.path());
   const std::vector<TensorSpec> table = tensor_table(config);
+  if (device.is_cpu()) check_memory(table, dtype, read_host().memory, checkpoint.path());
   Weights weights = allocate(config, at::TensorOptions().device(device).dtype(dtype));
   const std::int64_t total = weights.bytes();
   std::int64_t done = 0;

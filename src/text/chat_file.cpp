@@ -17,7 +17,8 @@ ChatMessage message_of(const Json& json, const std::string& file, const std::str
   if (role == json.end() || !role->is_string())
     fail(file, where + "/role", "text", role == json.end() ? "nothing" : describe_json(*role));
   ChatMessage message{.role = role->get<std::string>(), .content = {}};
-  Json extra = json;
+  JsonTree further(json);
+  Json& extra = *further;
   extra.erase("role");
   const auto content = json.find("content");
   if (content != json.end() && content->is_string()) {
@@ -40,7 +41,8 @@ std::string tools_of(const Json& json, const std::string& file, const std::strin
 }  // namespace
 
 Chat parse_chat(std::string_view text, const std::string& file) {
-  const Json json = parse_json(text, file);
+  const JsonTree tree = parse_json(text, file);
+  const Json& json = *tree;
   Chat chat;
   const Json* messages = &json;
   std::string where;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/out_of_memory.h"
 #include "base/utf8.h"
 #include "safetylock/error.h"
 #include "text/chat_template_source.h"
@@ -62,9 +63,9 @@ void check_utf8(const std::string& text, const std::string& where) {
   }
 }
 
-Json parse_option(const std::string& text, const std::string& name, Json::value_t type) {
-  Json json = parse_json(text, name);
-  if (json.type() != type) {
+JsonTree parse_option(const std::string& text, const std::string& name, Json::value_t type) {
+  JsonTree json = parse_json(text, name);
+  if (json->type() != type) {
     const char* expected = type == Json::value_t::array ? "a JSON array" : "a JSON object";
     throw Error({"json.type", name, "", expected, describe_json(json), ""});
   }
@@ -100,8 +101,8 @@ Value message_value(Execution& run, const ChatMessage& message, int index) {
   map.set(run, "content", jinja::text(message.content, index));
   if (!message.extra_json.empty()) {
     const std::string name = where + ".extra_json";
-    const Json extra = parse_option(message.extra_json, name, Json::value_t::object);
-    for (const auto& [key, value] : extra.items()) {
+    const JsonTree extra = parse_option(message.extra_json, name, Json::value_t::object);
+    for (const auto& [key, value] : extra->items()) {
       if (key == "role" || (key == "content" && !message.content.empty())) fail_reserved(name, key);
       map.set(run, jinja::text(key, index), jinja::from_json(run, value, index));
     }
@@ -119,7 +120,7 @@ Map variables_of(Execution& run, const SpecialTokens& special_tokens,
   variables.set(run, "messages", jinja::make_list(run, std::move(list)));
   Value tools = jinja::None{};
   if (!options.tools_json.empty()) {
-    const Json json = parse_option(options.tools_json, "tools_json", Json::value_t::array);
+    const JsonTree json = parse_option(options.tools_json, "tools_json", Json::value_t::array);
     tools = jinja::from_json(run, json, RenderedPrompt::kCaller);
   }
   variables.set(run, "tools", std::move(tools));
@@ -129,8 +130,8 @@ Map variables_of(Execution& run, const SpecialTokens& special_tokens,
     if (!token.empty()) variables.set(run, name, jinja::own_text(token));
   }
   if (options.variables_json.empty()) return variables;
-  const Json extra = parse_option(options.variables_json, "variables_json", Json::value_t::object);
-  for (const auto& [key, value] : extra.items()) {
+  const JsonTree extra = parse_option(options.variables_json, "variables_json", Json::value_t::object);
+  for (const auto& [key, value] : extra->items()) {
     if (key == "messages" || key == "tools" || key == "add_generation_prompt")
       fail_reserved("variables_json", key);
     variables.set(run, key, jinja::from_json(run, value, RenderedPrompt::kCaller));
@@ -160,13 +161,15 @@ ChatTemplate::ChatTemplate(std::string source, std::string bos_token, std::strin
 }
 
 ChatTemplate ChatTemplate::from_pretrained(const std::string& path) {
-  ChatTemplateSource found = find_chat_templates(path);
-  ChatTemplate result("", "", "");
-  result.impl_->templates = std::move(found.templates);
-  result.impl_->special_tokens = std::move(found.special_tokens);
-  result.impl_->default_block.reset();
-  result.impl_->parse_default();
-  return result;
+  return naming_memory_errors(path, [&] {
+    ChatTemplateSource found = find_chat_templates(path);
+    ChatTemplate result("", "", "");
+    result.impl_->templates = std::move(found.templates);
+    result.impl_->special_tokens = std::move(found.special_tokens);
+    result.impl_->default_block.reset();
+    result.impl_->parse_default();
+    return result;
+  });
 }
 
 ChatTemplate::~ChatTemplate() = default;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "formats/gguf.h"
 #include "formats/model_folder.h"
+#include "formats/model_json.h"
+#include "formats/sniff.h"
 #include "safetylock/error.h"
 #include "text/template_execution.h"
 
@@ -72,17 +74,16 @@ ChatTemplateSource from_gguf(const std::string& path) {
 class JsonFile {
  public:
   JsonFile(const std::string& folder, const std::string& name)
-      : json_(has_model_file(folder, name)
-                  ? parse_json(read_model_file(folder, name, kMaxConfigBytes), join_path(folder, name))
-                  : Json::object()),
-        root_(json_, join_path(folder, name)) {}
+      : tree_(has_model_file(folder, name) ? read_model_json(folder, name, kMaxConfigBytes)
+                                           : JsonTree(Json::object())),
+        root_(tree_, model_file_label(folder, name)) {}
   JsonFile(const JsonFile&) = delete;
   JsonFile& operator=(const JsonFile&) = delete;
 
   const JsonObject& root() const { return root_; }
 
  private:
-  Json json_;
+  JsonTree tree_;
   JsonObject root_;
 };
 
@@ -109,9 +110,10 @@ SpecialTokens special_tokens_of(const std::string& folder, const JsonObject& con
 // The names, without ending, of the templates in additional_chat_templates.
 std::vector<std::string> additional_names(const std::string& folder, const std::string& inner) {
   std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(join_path(folder, inner), ignored)) {
-    if (entry.path().extension() == ".jinja") names.push_back(entry.path().stem().string());
+  constexpr std::string_view kEnding = ".jinja";
+  for (std::string& name : names_in(join_path(folder, inner))) {
+    if (name.size() <= kEnding.size() || !name.ends_with(kEnding)) continue;
+    names.push_back(name.substr(0, name.size() - kEnding.size()));
     check_number(names.size(), join_path(folder, inner));
   }
   std::sort(names.begin(), names.end());
@@ -122,7 +124,11 @@ std::vector<NamedTemplate> templates_in_files(const std::string& folder) {
   const std::string kOwn = "chat_template.jinja", kInner = "additional_chat_templates";
   std::vector<NamedTemplate> templates;
   const auto add = [&](const std::string& name, const std::string& file) {
-    put(templates, {name, read_model_file(folder, file, jinja::kMaxSourceBytes), join_path(folder, file)});
+    NamedTemplate t{name, read_model_file(folder, file, jinja::kMaxSourceBytes),
+                    model_file_label(folder, file)};
+    // A page or a pointer in its place is sound Jinja: text that would stand before every answer.
+    refuse_other_format(std::string_view(t.source).substr(0, kSniffBytes), t.file, "chat template");
+    put(templates, std::move(t));
   };
   if (has_model_file(folder, kOwn)) add(kDefault, kOwn);
   for (const std::string& name : additional_names(folder, kInner)) add(name, kInner + "/" + name + ".jinja");

@@ -17,6 +17,8 @@ SentencePieceLibrary::SentencePieceLibrary(const SentencePieceFile& model, const
     const auto status = impl_->processor.LoadFromSerializedProto(model.serialised());
     if (status.ok()) return;
     problem = status.message();
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& e) {  // its tries throw
     problem = e.what();
   }

@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/out_of_memory.h"
 #include "base/utf8.h"
 #include "formats/gguf.h"
 #include "formats/model_folder.h"
+#include "formats/sniff.h"
 #include "safetylock/error.h"
 #include "text/template_spans.h"
 #include "text/tokenizer_digest.h"
@@ -48,6 +50,8 @@ struct Tokenizer::Impl {
     size = static_cast<std::int64_t>(model->size());
     if (!added.all().empty()) size = std::max(size, added.all().back().id + 1);
   }
+
+  static Tokenizer read(const std::string& path_or_repository);
 
   Encoding encode(std::string_view text, const EncodeOptions& options,
                   const MayBeSpecial& may_be_special) const;
@@ -173,11 +177,10 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
   return out;
 }
 
-Tokenizer Tokenizer::from_pretrained(const std::string& path_or_repository) {
+Tokenizer Tokenizer::Impl::read(const std::string& path_or_repository) {
   const std::string path = resolve_model_path(path_or_repository);
   if (is_directory(path)) {
-    const bool only_model = !is_regular_file(join_path(path, kTokenizerJson)) &&
-                            is_regular_file(join_path(path, "tokenizer.model"));
+    const bool only_model = !has_model_file(path, kTokenizerJson) && has_model_file(path, "tokenizer.model");
     if (only_model) return Tokenizer(std::make_unique<Impl>(read_sentencepiece_folder(path)));
     return from_tokenizer_json_text(read_model_file(path, kTokenizerJson, kMaxTokenizerJsonBytes),
                                     join_path(path, kTokenizerJson));
@@ -185,16 +188,30 @@ Tokenizer Tokenizer::from_pretrained(const std::string& path_or_repository) {
   return Tokenizer(std::make_unique<Impl>(read_gguf_tokenizer(GgufFile(path))));
 }
 
+Tokenizer Tokenizer::from_pretrained(const std::string& path) {
+  return naming_memory_errors(path, [&] { return Impl::read(path); });
+}
+
 Tokenizer Tokenizer::from_tokenizer_json(const std::string& path) {
-  return from_tokenizer_json_text(read_file(path, kMaxTokenizerJsonBytes), path);
+  return naming_memory_errors(
+      path, [&] { return from_tokenizer_json_text(read_file(path, kMaxTokenizerJsonBytes), path); });
 }
 
 Tokenizer Tokenizer::from_sentencepiece(const std::string& path) {
-  return Tokenizer(std::make_unique<Impl>(read_bare_sentencepiece(path)));
+  return naming_memory_errors(
+      path, [&] { return Tokenizer(std::make_unique<Impl>(read_bare_sentencepiece(path))); });
 }
 
 Tokenizer Tokenizer::from_tokenizer_json_text(std::string_view json, const std::string& file) {
-  return Tokenizer(std::make_unique<Impl>(read_tokenizer_json(json, file)));
+  return naming_memory_errors(file, [&] {
+    const std::string label = escape_untrusted(file, 1000);
+    try {
+      return Tokenizer(std::make_unique<Impl>(read_tokenizer_json(json, label)));
+    } catch (const Error& error) {
+      if (error.code() == "json.syntax") refuse_other_format(json.substr(0, kSniffBytes), label, "JSON");
+      throw;
+    }
+  });
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -5,8 +5,9 @@
 #include <charconv>
 #include <unordered_map>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "formats/model_folder.h"
+#include "formats/model_json.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -71,13 +72,14 @@ class ConfigReader {
   explicit ConfigReader(const std::string& folder) : folder_(folder) {}
 
   TokenizerConfig run() {
-    const std::string path = join_path(folder_, "tokenizer_config.json");
-    if (!is_regular_file(path)) {
+    const std::string name = "tokenizer_config.json";
+    const std::string path = model_file_label(folder_, name);
+    if (!has_model_file(folder_, name)) {
       throw Error({"cfg.missing", path, "", "a tokenizer_config.json beside tokenizer.model", "none",
                    "It says by which rules the model's text was encoded; a model file alone is read by "
                    "Tokenizer::from_sentencepiece"});
     }
-    const Json json = parse_json(read_file(path, kMaxConfigBytes), path);
+    const JsonTree json = read_model_json(folder_, name, kMaxConfigBytes);
     const JsonObject config(json, path);
     out_.file = path;
     read_settings(config);
@@ -192,13 +194,15 @@ class ConfigReader {
   }
 
   void read_transformers_4(const JsonObject& config) {
-    const std::string map_path = join_path(folder_, "special_tokens_map.json");
-    Json map_json = Json::object();
-    if (is_regular_file(map_path)) map_json = parse_json(read_file(map_path, kMaxConfigBytes), map_path);
-    const JsonObject map(map_json, map_path);
-    const std::string added_path = join_path(folder_, "added_tokens.json");
-    if (is_regular_file(added_path)) {
-      const Json added_json = parse_json(read_file(added_path, kMaxConfigBytes), added_path);
+    const std::string map_name = "special_tokens_map.json", added_name = "added_tokens.json";
+    const bool has_map = has_model_file(folder_, map_name);
+    const JsonTree map_json =
+        has_map ? read_model_json(folder_, map_name, kMaxConfigBytes) : JsonTree(Json::object());
+    const JsonObject map(map_json, model_file_label(folder_, map_name));
+    if (has_model_file(folder_, added_name)) {
+      const JsonTree added_tree = read_model_json(folder_, added_name, kMaxConfigBytes);
+      const Json& added_json = *added_tree;
+      const std::string added_path = model_file_label(folder_, added_name);
       const JsonObject added(added_json, added_path);
       for (auto it = added_json.begin(); it != added_json.end(); ++it) {
         AddedToken token;

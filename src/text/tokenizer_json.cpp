@@ -42,12 +42,17 @@ std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
   return tokens;
 }
 
+// nlohmann's == makes a value of the text in a noexcept function, where a failed allocation ends the process.
+bool is_text(const Json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
+
 // Refuses the parts of a BPE model that are not built.
 void check_model_flags(const JsonObject& model) {
   only_keys(model, {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
                     "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
   // The first versions of the format wrote no type.
-  if (model.has("type") && model.at("type") != "BPE")
+  if (model.has("type") && !is_text(model.at("type"), "BPE"))
     fail("bpe.unsupported", model, "type", "\"BPE\"", model.at("type"));
   if (model.has("dropout") && model.number("dropout") != 0)
     fail("bpe.dropout", model, "dropout", "none: it makes encoding random", model.at("dropout"));
@@ -149,11 +154,11 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& fil
     throw Error({"limit.file_size", file, "", "at most " + std::to_string(kMaxTokenizerJsonBytes) + " bytes",
                  std::to_string(json.size()), ""});
   }
-  const Json document = parse_json(json, file);
+  const JsonTree document = parse_json(json, file);
   const JsonObject root(document, file);
   only_keys(root, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
                    "post_processor", "decoder", "model"});
-  if (root.has("version") && root.at("version") != "1.0")
+  if (root.has("version") && !is_text(root.at("version"), "1.0"))
     fail("bpe.unsupported", root, "version", "\"1.0\"", root.at("version"));
   for (const char* key : {"truncation", "padding"}) {
     if (root.has(key)) {

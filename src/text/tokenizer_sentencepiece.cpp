@@ -1,6 +1,9 @@
 #include "text/tokenizer_sentencepiece.h"
 
 #include "base/file.h"
+#include "formats/model_folder.h"
+#include "formats/model_json.h"
+#include "formats/sniff.h"
 #include "safetylock/error.h"
 #include "text/piece_tokens.h"
 #include "text/sentencepiece_model.h"
@@ -9,8 +12,13 @@
 namespace safetylock {
 namespace {
 
-SentencePieceFile read_model(const std::string& path) {
-  return read_sentencepiece_file(read_file(path, kMaxSentencePieceFileBytes), path);
+SentencePieceFile read_model(const std::string& bytes, const std::string& file) {
+  try {
+    return read_sentencepiece_file(bytes, file);
+  } catch (const Error&) {
+    refuse_other_format(std::string_view(bytes).substr(0, kSniffBytes), file, "sentencepiece");
+    throw;
+  }
 }
 
 // transformers' classes make byte-fallback BPE of every model and pass over its own normalisation.
@@ -68,17 +76,19 @@ PostProcessing post_processing(const TokenizerConfig& config, const std::vector<
 
 }  // namespace
 
-TokenizerParts read_bare_sentencepiece(const std::string& path) {
-  auto model = std::make_unique<BareSentencePieceModel>(read_model(path), path);
+TokenizerParts read_bare_sentencepiece(const std::string& given_path) {
+  const std::string path = escape_untrusted(given_path, 1000);
+  const std::string bytes = read_file(given_path, kMaxSentencePieceFileBytes);
+  auto model = std::make_unique<BareSentencePieceModel>(read_model(bytes, path), path);
   std::vector<AddedToken> added = model->added_tokens();
   check_added_tokens(added, *model, NormalizerKind::none, path, "pieces");
   return {std::move(model), std::move(added), NormalizerKind::none, {}};
 }
 
 TokenizerParts read_sentencepiece_folder(const std::string& folder) {
-  const std::string path = join_path(folder, "tokenizer.model");
+  const std::string name = "tokenizer.model", path = model_file_label(folder, name);
   const TokenizerConfig config = read_tokenizer_config(folder);
-  SentencePieceFile file = read_model(path);
+  SentencePieceFile file = read_model(read_model_file(folder, name, kMaxSentencePieceFileBytes), path);
   check_rules_fit(file, path);
   std::vector<AddedToken> added = added_tokens(file, config, path);
   // Gemma spells spaces as U+2581 before it looks for normalised added tokens, Llama after.

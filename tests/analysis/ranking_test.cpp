@@ -141,7 +141,7 @@ TEST(Ranking, SameBitsWithOneAndWithTwoThreads) {
   for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(equal(one[i], two[i])) << i;
 }
 
-TEST(Ranking, TiesGoByAucThenByHead) {
+TEST(Ranking, D12_TiesGoByAucThenByHead) {
   std::vector<HeadScore> scores(4);
   scores[0] = {.id = {1, 0}, .accuracy = 0.8, .auc = 0.9};
   scores[1] = {.id = {0, 1}, .accuracy = 0.8, .auc = 0.9 + 1e-16};
@@ -163,7 +163,7 @@ TEST(Ranking, EqualHeadsAreRankedByTheirPlace) {
   }
 }
 
-TEST(Ranking, ADeadHeadComesLastAndAllDeadAreRefused) {
+TEST(Ranking, D12_ADeadHeadComesLastAndAllDeadAreRefused) {
   Data data = noise(700, 10, 1, 3, 8);
   data.values.select(2, 0).add_((2 * data.labels - 1).view({-1, 1, 1}) * 3);
   data.values.select(2, 2).add_((2 * data.labels - 1).view({-1, 1, 1}) * 3);

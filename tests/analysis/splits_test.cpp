@@ -41,7 +41,7 @@ TEST(Splits, QuestionsAreNumberedByTheirGroupId) {
   EXPECT_EQ(questions.count, 3);
 }
 
-TEST(Splits, GroupedNeverHasAQuestionOnBothSides) {
+TEST(Splits, D6_GroupedNeverHasAQuestionOnBothSides) {
   const Rows rows = make_rows(23);
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     for (const Split& split : make_splits(rows.questions, rows.labels, {.seed = seed})) {
@@ -83,7 +83,7 @@ TEST(Splits, SeedDecidesThem) {
   EXPECT_NE(train(5, 1), train(5, 2));
 }
 
-TEST(Splits, RefusesTooFewQuestionsAndBadOptions) {
+TEST(Splits, D4_RefusesTooFewQuestionsAndBadOptions) {
   const Rows three = make_rows(3), four = make_rows(4);
   EXPECT_EQ(code_of([&] { make_splits(three.questions, three.labels, {}); }), "data.too_few");
   EXPECT_EQ(code_of([&] { make_splits(three.questions, three.labels, {.protocol = "paper"}); }),
@@ -103,7 +103,7 @@ TEST(Splits, RefusesTooFewQuestionsAndBadOptions) {
       2U);
 }
 
-TEST(Splits, RefusesASideWithOneClass) {
+TEST(Splits, D4_RefusesASideWithOneClass) {
   // Four questions, of which only one has safe rows: some side lacks them.
   const std::vector<std::int64_t> labels = {1, 0, 0, 0, 0}, groups = {0, 0, 1, 2, 3};
   EXPECT_EQ(code_of([&] { make_splits(number_questions(groups), labels, {}); }), "data.single_class");

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -31,6 +33,32 @@ TEST(InputFile, F1_MissingFileIsNotCalledCorrupt) {
   EXPECT_EQ(e->file, folder.path("none"));
 }
 
+TEST(InputFile, F1_ForbiddenFileSaysSo) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("f", "bytes");
+  ASSERT_EQ(::chmod(path.c_str(), 0), 0);
+  const uid_t user = ::geteuid();
+  if (user == 0) {
+    ASSERT_EQ(::seteuid(65534), 0);  // root may read anything
+  }
+  const auto e = error_of([&] { InputFile file(path); });
+  ASSERT_EQ(::seteuid(user), 0);
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->code, "io.open");
+  EXPECT_EQ(e->found, "Permission denied");
+}
+
+TEST(InputFile, F2_Socket) {
+  const TemporaryFolder folder;
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  folder.path("s").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(open_code(folder.path("s")), "io.not_regular");
+  ::close(fd);
+}
+
 TEST(InputFile, F2_FolderFifoAndDeviceAreRefusedWithoutHanging) {
   const TemporaryFolder folder;
   EXPECT_EQ(open_code(folder.path()), "io.not_regular");
@@ -48,7 +76,10 @@ TEST(InputFile, F3_SymlinkOfTheUserIsFollowed) {
 
 TEST(InputFile, F4_EmptyFile) {
   const TemporaryFolder folder;
-  EXPECT_EQ(open_code(folder.write("empty", "")), "io.empty");
+  const auto e = error_of([&] { InputFile file(folder.write("empty", "")); });
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->code, "io.empty");
+  EXPECT_EQ(e->expected, "at least 1 byte");
 }
 
 TEST(InputFile, HeldOnDemandKeepsNoDescriptor) {

@@ -20,8 +20,8 @@ TEST(ParseJson, KeepsValuesAndOrder) {
   const Json v = parse_json(R"( {"z": [1, -2, 3.5, true, null, "s", {}], "a": {"b": []}} )", "f");
   EXPECT_EQ(v.dump(), R"({"z":[1,-2,3.5,true,null,"s",{}],"a":{"b":[]}})");
   EXPECT_EQ(v["a"]["b"].size(), 0U);
-  EXPECT_EQ(parse_json("18446744073709551615", "f").get<std::uint64_t>(), UINT64_MAX);
-  EXPECT_EQ(parse_json(R"("\u00e9\ud83d\ude00")", "f").get<std::string>(), "é😀");
+  EXPECT_EQ(parse_json("18446744073709551615", "f")->get<std::uint64_t>(), UINT64_MAX);
+  EXPECT_EQ(parse_json(R"("\u00e9\ud83d\ude00")", "f")->get<std::string>(), "é😀");
 }
 
 TEST(ParseJson, C1_SyntaxErrorsNameLineAndColumn) {
@@ -72,6 +72,12 @@ TEST(ParseJson, C3_DuplicateKeys) {
   EXPECT_EQ(parse_code(R"({"a":1,"a":1})"), "json.duplicate_key");
   EXPECT_EQ(parse_code(R"({"o":{"a":1,"b":2,"\u0061":3}})"), "json.duplicate_key");
   EXPECT_EQ(parse_code(R"({"a":{"a":{"a":1}},"b":[{"a":1},{"a":2}]})"), "no error");
+  // Both places; what looks like a key inside a text is none.
+  const auto e = error_of(
+      [] { (void)parse_json("{\"x\": \"{\\\"a\\\": \",\n \"a\": [{\"a\": 1}],\n  \"a\" : 2}", "f"); });
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->where, "line 3, column 3");
+  EXPECT_EQ(e->found, "\"a\" again, after line 2, column 2");
 }
 
 // nlohmann's own builder compares each key with all its siblings: half a minute here.

@@ -7,7 +7,6 @@ import pathlib
 import pty
 import re
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -104,11 +103,75 @@ class BashTest(CliTest):
         os.waitpid(pid, 0)
         self.assertIn(b"evaluate ", shown)
 
+
+class FishTest(CliTest):
+    def complete(self, line):
+        """What fish offers for the end of `line`, without descriptions."""
+        script = self.write("safetylock.fish", tool("completion", "fish").stdout)
+        result = subprocess.run(["fish", "--no-config", "-c", 'source $argv[1]; complete -C $argv[2]', str(script), line],
+                                capture_output=True, cwd=self.folder, timeout=60,
+                                env=clean_environment(HOME=str(self.folder)))
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        return [offer.split("\t")[0] for offer in result.stdout.decode().splitlines()]
+
+    def test_commands(self):
+        self.assertEqual(self.complete("safetylock gen"), ["generate"])
+        self.assertEqual(self.complete("safetylock "), sorted(COMMANDS))
+        self.assertEqual(self.complete("safetylock --ver"), ["--version"])
+
+    def test_options_and_values(self):
+        self.assertEqual(self.complete("safetylock generate m --prom"), ["--prompt", "--prompts"])
+        self.assertEqual(self.complete("safetylock inspect m --dtype b"), ["bfloat16"])
+        self.assertEqual(self.complete("safetylock inspect m --dtype=b"), ["--dtype=bfloat16"])
+        self.assertEqual(self.complete("safetylock completion "), ["bash", "fish", "zsh"])
+        self.assertEqual(self.complete("safetylock generate m --prompt "), [])
+
+    def test_files_and_folders(self):
+        (self.folder / "base.lock.safetensors").touch()
+        (self.folder / "adapter").mkdir()
+        self.assertEqual(self.complete("safetylock inspect ba"), ["base.lock.safetensors"])
+        self.assertEqual(self.complete("safetylock generate m --lock b"), ["base.lock.safetensors"])
+        self.assertEqual(self.complete("safetylock generate m --adapter "), ["adapter/"])
+
+
+class ZshTest(CliTest):
+    def test_on_a_terminal(self):
+        """The tab key in an interactive zsh."""
+        (self.folder / "base.lock.safetensors").touch()
+        (self.folder / "adapter").mkdir()
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.folder)
+            os.environ.update(TERM="dumb", PS1="% ", HOME=str(self.folder), LC_ALL="C.UTF-8",
+                              PATH=f"{pathlib.Path(BINARY).parent}:{os.environ['PATH']}")
+            os.execvp("zsh", ["zsh", "-f", "-i"])
+
+        def expect(pattern):
+            shown, deadline = b"", time.monotonic() + 60
+            while not re.search(pattern, shown):
+                self.assertLess(time.monotonic(), deadline, (pattern, shown))
+                if select.select([terminal], [], [], 1)[0]:
+                    shown += os.read(terminal, 65536)
+
+        os.write(terminal, b'autoload -Uz compinit; compinit -u -D; eval "$(safetylock completion zsh)"; echo re""ady\n')
+        expect(rb"\nready")
+        for typed, offered in (("gen", rb"safetylock generate "), ("--ver", rb"--version "),
+                               ("", rb"\ncompletion +-- Prints"), ("generate m --prom", rb"\n--prompts +-- "),
+                               ("inspect m --dtype b", rb"--dtype bfloat16 "), ("inspect m --dtype=b", rb"--dtype=bfloat16 "),
+                               ("completion ", rb"bash +fish +zsh"), ("inspect ba", rb"inspect base\.lock\.safetensors "),
+                               ("generate m --lock b", rb"--lock base\.lock\.safetensors "),
+                               ("generate m --adapter ", rb"--adapter adapter/")):
+            os.write(terminal, b"safetylock " + typed.encode() + b"\t\t")
+            expect(offered)
+            os.write(terminal, b"\x15")  # drops the line
+        os.close(terminal)
+        os.waitpid(pid, 0)
+
+
+class ScriptTest(CliTest):
     def test_shells_read_their_scripts(self):
         for shell, flags in (("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])):
             with self.subTest(shell):
-                if shutil.which(shell) is None:
-                    self.skipTest(f"{shell} is not installed")
                 script = self.write("script", tool("completion", shell).stdout)
                 result = subprocess.run([shell, *flags, str(script)], capture_output=True, timeout=60)
                 self.assertEqual((result.returncode, result.stderr), (0, b""))

@@ -106,7 +106,7 @@ TEST_F(Generate, StrengthWithoutALockIsRefused) {
             "no error");
 }
 
-TEST_F(Generate, RefusesBadPromptsBeforeComputing) {
+TEST_F(Generate, R2_RefusesBadPromptsBeforeComputing) {
   int passes = 0;
   const HookHandle handle =
       model.add_hook(HookPoint::block_output, {0}, [&](const HookContext&, at::Tensor&) { ++passes; });

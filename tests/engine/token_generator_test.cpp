@@ -114,7 +114,7 @@ TEST(TokenGenerator, StrengthBelongsToTheRequest) {
   EXPECT_NE(together[3], together[1]);
 }
 
-TEST(TokenGenerator, NonFiniteLogitsNameThePromptAndEmitNothing) {
+TEST(TokenGenerator, R4_NonFiniteLogitsNameThePromptAndEmitNothing) {
   auto checkpoint = test::MemoryCheckpoint::copy_of("llama_gqa");
   for (float& value : checkpoint->mutable_values("lm_head.weight")) value = std::numeric_limits<float>::max();
   const CausalLM model = load_bare(std::move(checkpoint));

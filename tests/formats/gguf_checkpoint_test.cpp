@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <ctime>
 #include <limits>
+#include <thread>
 
 #include "support/errors.h"
 #include "support/gguf_builder.h"
@@ -209,7 +211,7 @@ TEST_F(GgufCheckpointTest, C6_C8_Heads) {
             "cfg.range");  // odd
 }
 
-TEST_F(GgufCheckpointTest, C9_Vocabulary) {
+TEST_F(GgufCheckpointTest, C9_T10_Vocabulary) {
   EXPECT_EQ(code(tiny_gguf("llama").u32("llama.vocab_size", 11)), "cfg.vocab");
   EXPECT_EQ(code(tiny_gguf("llama").u32("llama.vocab_size", 10)), "no error");
   EXPECT_EQ(code(tiny_gguf("llama").strings("tokenizer.ggml.tokens", std::vector<std::string>(11, "x"))),
@@ -270,6 +272,61 @@ TEST_F(GgufCheckpointTest, G12_MissingKeysAreNamed) {
   EXPECT_EQ(code(tiny_gguf("llama").remove("general.architecture")), "cfg.missing");
 }
 
+TEST_F(GgufCheckpointTest, G12_KeysOfTheWrongTypeOrAgainstTheTensors) {
+  const auto with = [&](const std::string& key, auto set) {
+    GgufBuilder b = tiny_gguf("llama");
+    b.remove("llama." + key);
+    set(b, "llama." + key);
+    return error(b).value_or(ErrorFields{.code = "no error"});
+  };
+  const auto text = [](GgufBuilder& b, const std::string& key) { b.string(key, "2"); };
+  const auto real = [](GgufBuilder& b, const std::string& key) { b.f32(key, 2); };
+  for (const char* key : {"block_count", "embedding_length", "attention.head_count"}) {
+    for (const ErrorFields& e : {with(key, text), with(key, real)}) {
+      EXPECT_EQ(e.code, "cfg.type") << key;
+      EXPECT_EQ(e.where, "metadata \"llama." + std::string(key) + "\"");
+    }
+  }
+  const auto larger =
+      with("embedding_length", [](GgufBuilder& b, const std::string& key) { b.u32(key, 16); });
+  EXPECT_TRUE(larger.code.starts_with("cfg.") || larger.code == "model.tensor_shape") << larger.code;
+  const auto inner =
+      with("feed_forward_length", [](GgufBuilder& b, const std::string& key) { b.u32(key, 13); });
+  EXPECT_EQ(inner.code, "model.tensor_shape");
+  EXPECT_NE(inner.where.find("mlp."), std::string::npos) << inner.where;
+}
+
+// Every scale of every kind of block, infinite and NaN.
+TEST_F(GgufCheckpointTest, G15_EveryScaleOfEveryBlock) {
+  struct Kind {
+    std::uint32_t type;
+    size_t values, bytes;
+    std::vector<size_t> scales;  // where a block's float16 numbers stand
+  };
+  const Kind kinds[] = {{2, 32, 18, {0}},      {3, 32, 20, {0, 2}},    {6, 32, 22, {0}},
+                        {7, 32, 24, {0, 2}},   {8, 32, 34, {0}},       {10, 256, 84, {80, 82}},
+                        {11, 256, 110, {108}}, {12, 256, 144, {0, 2}}, {13, 256, 176, {0, 2}},
+                        {14, 256, 210, {208}}};
+  for (const Kind& kind : kinds) {
+    for (const size_t scale : kind.scales) {
+      for (const std::uint16_t bad : {0x7C00, 0xFC00, 0x7E00}) {
+        GgufBuilder b = tiny_gguf("llama", {.layers = 1, .hidden = 256, .heads = 64});
+        GgufBuilder::Tensor& t = b.at("blk.0.ffn_up.weight");  // 12 rows of 256
+        t.type = kind.type;
+        t.data = std::string(12 * 256 / kind.values * kind.bytes, '\x11');
+        t.data.replace(2 * kind.bytes + scale, 2, test::bytes_of(bad));
+        const auto c = open(b);
+        const auto e = test::error_of([&] { (void)read(*c, "model.layers.0.mlp.up_proj.weight"); });
+        ASSERT_TRUE(e) << kind.type << " " << scale;
+        EXPECT_EQ(e->code, "num.nonfinite");
+        EXPECT_NE(e->found.find("the first at flat index " + std::to_string(2 * kind.values)),
+                  std::string::npos)
+            << kind.type << " " << e->found;
+      }
+    }
+  }
+}
+
 TEST_F(GgufCheckpointTest, G15_ScaleThatIsNotFinite) {
   GgufBuilder b = tiny_gguf("llama", {.hidden = 32, .heads = 8});
   GgufBuilder::Tensor& t = b.at("blk.0.ffn_up.weight");
@@ -304,6 +361,27 @@ TEST_F(GgufCheckpointTest, RowsOutOfRangeAreRefused) {
   EXPECT_EQ(test::code_of([&] { c->read_rows(t, 0, 9, out); }), "arg.shape");
   EXPECT_EQ(test::code_of([&] { c->read_rows(t, 0, 7, out); }), "arg.shape");
   EXPECT_EQ(test::code_of([&] { c->read_rows(t, 5, 2, out); }), "arg.shape");
+}
+
+TEST_F(GgufCheckpointTest, IsReadFromSeveralThreads) {
+  const auto c = open(tiny_gguf("llama"));
+  const std::string digest = c->weights_digest();
+  const CheckpointTensor& t = *c->find("model.layers.0.self_attn.q_proj.weight");
+  std::vector<float> expected(8 * 8);
+  c->read_rows(t, 0, 8, expected);
+  std::vector<std::thread> threads;
+  std::atomic<int> equal{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      std::vector<float> found(8 * 8);
+      for (int n = 0; n < 50; ++n) {
+        c->read_rows(t, 0, 8, found);
+        equal += found == expected && c->weights_digest() == digest ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(equal, 4 * 50);
 }
 
 TEST_F(GgufCheckpointTest, F6_FileThatChangesAfterOpening) {

@@ -171,6 +171,22 @@ TEST_F(HfCheckpointTest, C1_C2_C3_ConfigBytes) {
   EXPECT_EQ(config_bytes(std::string((1 << 20) + 1, ' ')), "limit.file_size");
 }
 
+TEST_F(HfCheckpointTest, F8_F12_ConfigThatIsNone) {
+  const auto found = [&](std::string_view bytes) {
+    folder_ = std::make_unique<test::TemporaryFolder>();
+    tiny_hf("llama").write(*folder_);
+    folder_->write("generation_config.json", bytes);
+    const auto e = test::error_of([&] { (void)Checkpoint::open(folder_->path()); });
+    return e && e->code == "io.wrong_format" ? e->found : e ? e->code : "no error";
+  };
+  EXPECT_EQ(config_bytes("<!DOCTYPE html><html>"), "io.wrong_format");
+  EXPECT_EQ(found("\n<html><body>Sign in"), "an HTML page");
+  EXPECT_EQ(found("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"), "a git-lfs pointer");
+  EXPECT_EQ(found("\x1f\x8b\x08 and more"), "a gzip archive");
+  EXPECT_EQ(found("nonsense"), "json.syntax");
+  EXPECT_EQ(found(std::string((1 << 20) + 1, ' ')), "limit.file_size");
+}
+
 TEST_F(HfCheckpointTest, C4_TypesAndRanges) {
   for (const char* key :
        {"hidden_size", "num_hidden_layers", "vocab_size", "num_attention_heads", "num_key_value_heads"}) {
@@ -179,6 +195,9 @@ TEST_F(HfCheckpointTest, C4_TypesAndRanges) {
   }
   EXPECT_EQ(with("hidden_size", -1), "cfg.range");
   EXPECT_EQ(with("hidden_size", 18446744073709551615ULL), "cfg.range");
+  EXPECT_EQ(with("hidden_size", 18446744073709551616.0),
+            "cfg.type");  // 2^64 is no integer of JSON's any more
+  EXPECT_EQ(with("hidden_size", (1LL << 53) + 1), "cfg.range");
   EXPECT_EQ(with("tie_word_embeddings", 0), "cfg.type");
   EXPECT_EQ(with("rms_norm_eps", "1e-5"), "cfg.type");
   for (const char* key :
@@ -194,6 +213,9 @@ TEST_F(HfCheckpointTest, C5_Architectures) {
   EXPECT_EQ(with("architectures", {"GemmaForCausalLM"}), "cfg.unsupported");
   EXPECT_EQ(with("model_type", "qwen2"), "cfg.unsupported");  // the two disagree
   EXPECT_EQ(with("architectures", "LlamaForCausalLM"), "cfg.type");
+  HfFolder unknown = tiny_hf("llama");
+  unknown.config["architectures"] = {"GemmaForCausalLM"};
+  EXPECT_NE(error(unknown)->expected.find("LlamaForCausalLM"), std::string::npos);
   HfFolder f = tiny_hf("llama");
   f.config.erase("architectures");
   EXPECT_EQ(code(f), "no error");
@@ -218,10 +240,27 @@ TEST_F(HfCheckpointTest, C6_C7_C8_Heads) {
   EXPECT_EQ(e->where, "model.layers.0.self_attn.q_proj.weight");
   EXPECT_EQ(e->found, "[8, 8]");
   EXPECT_EQ(e->expected, "[16, 8] (heads 2 x head_dim 8)");
+  HfFolder f = tiny_hf("llama");
+  f.at("model.layers.0.self_attn.o_proj.weight") =
+      SafetensorsEntry::f32("model.layers.0.self_attn.o_proj.weight", {8, 4}, test::tiny_values(32, 1));
+  EXPECT_EQ(code(f), "cfg.shape_conflict");
 }
 
 TEST_F(HfCheckpointTest, C9_C10_C11_VocabularyAndLayers) {
   EXPECT_EQ(with("vocab_size", 11), "cfg.vocab");
+  EXPECT_EQ(with("vocab_size", 9), "cfg.vocab");
+  HfFolder f = tiny_hf("llama");
+  f.at("lm_head.weight") = SafetensorsEntry::f32("lm_head.weight", {9, 8}, test::tiny_values(72, 1));
+  EXPECT_EQ(code(f), "cfg.vocab");
+  f = tiny_hf("llama");
+  for (SafetensorsEntry& t : f.tensors) {
+    const size_t at = t.name.find("layers.1.");
+    if (at != std::string::npos) t.name.replace(at, 9, "layers.2.");
+  }
+  const auto gap = error(f);
+  ASSERT_TRUE(gap);
+  EXPECT_EQ(gap->code, "cfg.layers");
+  EXPECT_EQ(gap->found, "no tensor of layer 1");
   EXPECT_EQ(with("num_hidden_layers", 1), "cfg.layers");
   EXPECT_EQ(with("num_hidden_layers", 3), "cfg.layers");
   EXPECT_EQ(with("num_hidden_layers", 2147483648LL), "cfg.range");
@@ -238,6 +277,8 @@ TEST_F(HfCheckpointTest, C12_C13_RopeAndEps) {
   EXPECT_EQ(with("rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2.0}}), "cfg.unsupported");
   EXPECT_EQ(with("rope_scaling", {{"type", "linear"}}), "cfg.missing");
   EXPECT_EQ(with("rope_scaling", {{"rope_type", "llama3"}, {"factor", 2.0}}), "cfg.missing");
+  EXPECT_EQ(code(tiny_hf("llama", false, false, {.hidden = 6, .heads = 2, .kv_heads = 2, .head_dim = 3})),
+            "cfg.range");  // odd
   EXPECT_EQ(with("partial_rotary_factor", 0.5), "cfg.unsupported");
   EXPECT_EQ(with("rope_parameters", {{"partial_rotary_factor", 0.5}}), "cfg.unsupported");
   EXPECT_EQ(with("rope_parameters", {{"full_attention", {{"rope_type", "default"}}}}), "cfg.unsupported");
@@ -267,7 +308,11 @@ TEST_F(HfCheckpointTest, C15_UnsupportedVariants) {
 }
 
 TEST_F(HfCheckpointTest, C16_CustomCodeIsNeverRun) {
+  std::string notes;
+  set_log_sink(LogLevel::info, [&](LogLevel, std::string_view line) { notes += line; });
   EXPECT_EQ(with("auto_map", {{"AutoModel", "modeling_x.X"}}), "no error");
+  set_log_sink(LogLevel::warning, nullptr);
+  EXPECT_NE(notes.find("auto_map"), std::string::npos) << notes;
   HfFolder f = tiny_hf("llama");
   f.config["auto_map"] = {{"AutoModel", "modeling_x.X"}};
   f.config["model_type"] = "x";
@@ -322,6 +367,14 @@ TEST_F(HfCheckpointTest, S19_S20_Tensors) {
   f = tiny_hf("llama");
   f.at("model.norm.weight") = {"model.norm.weight", "I32", {8}, std::string(32, '\0')};
   EXPECT_EQ(code(f), "st.dtype_unsupported");
+}
+
+TEST_F(HfCheckpointTest, S16_EmptyAndScalarTensorsWhereAModelNeedsValues) {
+  for (const std::vector<std::uint64_t>& shape : {std::vector<std::uint64_t>{}, {0}, {8, 0}}) {
+    HfFolder f = tiny_hf("llama");
+    f.at("model.norm.weight") = {"model.norm.weight", "F32", shape, std::string(shape.empty() ? 4 : 0, '\0')};
+    EXPECT_EQ(code(f), "model.tensor_shape");
+  }
 }
 
 TEST_F(HfCheckpointTest, S21_ValuesThatAreNotFinite) {

@@ -136,6 +136,8 @@ TEST(Lora, OnlyTheVocabularyMayBeResized) {
 TEST(Lora, L1_Config) {
   const test::TemporaryFolder folder;
   EXPECT_EQ(test::code_of([&] { (void)load_lora(folder.path()); }), "lora.config");
+  folder.write("adapter_config.json", "<!DOCTYPE html>");
+  EXPECT_EQ(test::code_of([&] { (void)load_lora(folder.path()); }), "io.wrong_format");  // F12
   EXPECT_EQ(with("peft_type", "IA3"), "lora.config");
   EXPECT_EQ(with("peft_type", nullptr), "lora.config");
   EXPECT_EQ(with("target_modules", {1, 2}), "lora.config");
@@ -152,6 +154,7 @@ TEST(Lora, L2_Rank) {
   ASSERT_TRUE(e);
   EXPECT_EQ(e->code, "lora.rank");
   EXPECT_EQ(e->where, "module \"model.layers.0.self_attn.q_proj\"");
+  EXPECT_EQ(e->expected, "A [3, in] and B [out, 3], as the config says");
   EXPECT_EQ(e->found, "A [2, 8], B [8, 2]");
 }
 

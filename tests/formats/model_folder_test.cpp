@@ -125,6 +125,22 @@ TEST(ModelFolder, X4_EveryFileOfAFolderObeysTheRule) {
   }
 }
 
+// Each a hole of a terabyte.
+TEST(ModelFolder, F8_EveryFileOfAFolderHasALimit) {
+  const test::TemporaryFolder folder, adapter;
+  test::tiny_hf("llama").write(folder);
+  fs::remove(folder.path("model.safetensors"));
+  const auto code_with = [](const test::TemporaryFolder& f, const char* name, auto read) {
+    const std::string path = f.write(name, "{");
+    fs::resize_file(path, std::uint64_t{1} << 40);
+    return code_of([&] { (void)read(f.path()); });
+  };
+  EXPECT_EQ(code_with(folder, "model.safetensors.index.json", &Checkpoint::open), "limit.file_size");
+  EXPECT_EQ(code_with(folder, "generation_config.json", &Checkpoint::open), "limit.file_size");
+  EXPECT_EQ(code_with(folder, "config.json", &Checkpoint::open), "limit.file_size");
+  EXPECT_EQ(code_with(adapter, "adapter_config.json", &load_lora), "limit.file_size");
+}
+
 TEST(ModelFolder, X4_FolderInsideThatIsALink) {
   const test::TemporaryFolder folder, outside;
   outside.write("x.jinja", "secret");

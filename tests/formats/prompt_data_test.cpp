@@ -101,6 +101,17 @@ TEST_F(PromptData, PromptsFromMemory) {
   EXPECT_EQ(test::code_of([&] { parse("{"); }), "data.json");
 }
 
+// Such files are sound text: as lines, or as a CSV of one column.
+TEST_F(PromptData, F12_WrongFormat) {
+  for (const char* name : {"a.txt", "a.csv", "a.jsonl", "a.json", "a"}) {
+    for (const char* bytes : {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n",
+                              "<!DOCTYPE html>\n<html>\n", "PK\x03\x04 and more"}) {
+      EXPECT_EQ(test::code_of([&] { (void)prompts(name, bytes); }), "io.wrong_format") << name << bytes;
+      EXPECT_EQ(code(name, bytes), "io.wrong_format") << name << bytes;
+    }
+  }
+}
+
 TEST_F(PromptData, D1_Empty) {
   EXPECT_EQ(code("a.jsonl", ""), "io.empty");
   EXPECT_EQ(code("a.jsonl", "\n \r\n\t\n"), "data.empty");

@@ -181,6 +181,7 @@ TEST(Safetensors, S3_HeaderJson) {
     EXPECT_EQ(code(file_of(header)), "st.header_json") << header;
   }
   EXPECT_EQ(code(file_of("{\"t\":" + std::string(100, '[') + std::string(100, ']') + "}")), "st.header_json");
+  EXPECT_EQ(error(file_of("{\n\"a\"}"))->where, "header, line 2, column 4");
 }
 
 TEST(Safetensors, S4_BlanksAndOrderAreForThirdPartiesOnly) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "formats/checkpoint.h"
+#include "safetylock/log.h"
 #include "support/errors.h"
 #include "support/hf_folder.h"
 #include "support/temporary.h"
@@ -64,6 +65,12 @@ TEST_F(Shards, X1_Index) {
     index_["weight_map"] = map;
     EXPECT_EQ(code(), "shard.index") << map.dump();
   }
+  index_.erase("weight_map");
+  EXPECT_EQ(code(), "shard.index");
+  index_ = Json::array();
+  EXPECT_EQ(code(), "shard.index");
+  folder_.write("model.safetensors.index.json", "version https://git-lfs.github.com/spec/v1\n");
+  EXPECT_EQ(test::code_of([&] { (void)Checkpoint::open(folder_.path()); }), "io.wrong_format");  // F12
 }
 
 TEST_F(Shards, X1_ValueThatIsNoString) {
@@ -77,6 +84,12 @@ TEST_F(Shards, X2_X3_OnlyPlainFileNames) {
     EXPECT_EQ(with_file(bad), "shard.path") << bad;
   }
   EXPECT_EQ(with_file(std::string("a\0.safetensors", 14)), "shard.path");
+  index_["weight_map"]["model.norm.weight"] = "a\u202E.safetensors";
+  folder_.write("model.safetensors.index.json", index_.dump());
+  const auto e = test::error_of([&] { (void)Checkpoint::open(folder_.path()); });
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->where, "/weight_map/model.norm.weight");
+  EXPECT_EQ(e->found, "\"a\\u{202E}.safetensors\"");
 }
 
 TEST_F(Shards, X4_LinksMayNotLeaveTheFolder) {
@@ -96,6 +109,12 @@ TEST_F(Shards, X5_LinkToNothing) {
   EXPECT_EQ(code(), "shard.missing");
 }
 
+TEST_F(Shards, X5_FolderInPlaceOfAShard) {
+  std::filesystem::remove(folder_.path(name(0)));
+  std::filesystem::create_directory(folder_.path(name(0)));
+  EXPECT_EQ(code(), "shard.missing");
+}
+
 TEST_F(Shards, X5_MissingShardNamesATensor) {
   std::filesystem::remove(folder_.path(name(1)));
   folder_.write("model.safetensors.index.json", index_.dump());
@@ -108,6 +127,11 @@ TEST_F(Shards, X5_MissingShardNamesATensor) {
 
 TEST_F(Shards, X6_TensorElsewhereThanTheIndexSays) {
   index_["weight_map"]["model.embed_tokens.weight"] = name(1);
+  EXPECT_EQ(code(), "shard.mapping");
+}
+
+TEST_F(Shards, X6_TensorThatIsNowhere) {
+  index_["weight_map"]["model.more.weight"] = name(1);
   EXPECT_EQ(code(), "shard.mapping");
 }
 
@@ -127,7 +151,12 @@ TEST_F(Shards, X7_TensorInTwoShards) {
 
 TEST_F(Shards, X7_UnlistedShardIsNotRead) {
   folder_.write("model-00009.safetensors", "not a safetensors file");
+  std::string notes;
+  set_log_sink(LogLevel::info, [&](LogLevel, std::string_view line) { notes += line; });
   EXPECT_EQ(code(), "no error");
+  set_log_sink(LogLevel::warning, nullptr);
+  EXPECT_NE(notes.find("model-00009.safetensors is not in the index and is not read"), std::string::npos)
+      << notes;
 }
 
 TEST_F(Shards, X8_TotalSize) {

@@ -30,7 +30,7 @@ SafetensorsEntry entry(const std::string& name, const at::Tensor& tensor) {
 int dump_logits(const std::string& path, const std::string& ids_path, const std::string& out,
                 const std::string& adapter) {
   const auto sequences =
-      parse_json(read_file(ids_path, kMaxJson), ids_path).get<std::vector<std::vector<TokenId>>>();
+      parse_json(read_file(ids_path, kMaxJson), ids_path)->get<std::vector<std::vector<TokenId>>>();
   const CausalLM model(
       load_decoder(Checkpoint::open(path), {.device = "cpu", .dtype = "float32", .adapter = adapter}));
   std::vector<SafetensorsEntry> entries;

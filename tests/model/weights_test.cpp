@@ -1,7 +1,11 @@
 #include "model/weights.h"
 
+#include <unistd.h>
+
 #include <limits>
 
+#include "model/memory_check.h"
+#include "support/hf_folder.h"
 #include "support/tiny_model.h"
 
 namespace safetylock {
@@ -52,6 +56,58 @@ TEST(Weights, S22_Float16OverflowIsAnErrorNotAnInfinity) {
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code, "num.nonfinite");
   EXPECT_NE(error->where.find("layers.2.mlp.down_proj.weight, value 100"), std::string::npos) << error->where;
+}
+
+// Two terabytes that the file has, as a hole: refused before any of it is asked for.
+TEST(Weights, F8_LargerThanMemory) {
+  const test::TemporaryFolder folder;
+  test::HfFolder model = test::tiny_hf("llama", false, false, {.layers = 1, .hidden = 8, .vocab = 10});
+  model.config["vocab_size"] = 1 << 24;
+  model.config["hidden_size"] = 1 << 16;
+  model.config["head_dim"] = 4;
+  model.config["tie_word_embeddings"] = true;
+  std::string header = "{";
+  std::uint64_t end = 0;
+  for (const SafetensorsEntry& t : model.remove("lm_head.weight").tensors) {
+    std::uint64_t bytes = 2;
+    Json shape = Json::array();
+    for (std::uint64_t extent : t.shape) {
+      if (extent == 10) extent = 1 << 24;
+      const bool heads = t.name.ends_with("q_proj.weight") && shape.empty();
+      if (extent == 8 && !heads && !(t.name.ends_with("o_proj.weight") && !shape.empty())) extent = 1 << 16;
+      shape.push_back(extent);
+      bytes *= extent;
+    }
+    const Json entry = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {end, end + bytes}}};
+    header += (end == 0 ? "\"" : ",\"") + t.name + "\":" + entry.dump();
+    end += bytes;
+  }
+  header += "}";
+  folder.write("config.json", model.config.dump());
+  const std::string path =
+      folder.write("model.safetensors", test::bytes_of(std::uint64_t{header.size()}) + header);
+  ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(8 + header.size() + end)), 0);
+  const auto checkpoint = Checkpoint::open(folder.path());
+  const auto error = error_of([&] { load_weights(*checkpoint, at::kCPU, at::kBFloat16); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "limit.memory");
+  EXPECT_EQ(error->file, folder.path());
+  EXPECT_TRUE(error->found.starts_with("2097")) << error->found;  // 2^21 MiB and a little
+}
+
+TEST(Weights, F8_JustFits) {
+  const std::vector<TensorSpec> table = {{TensorRole::embedding, -1, "a", {3, 4}},
+                                         {TensorRole::final_norm, -1, "b", {4}}};
+  const auto code = [&](std::uint64_t available, std::optional<std::uint64_t> limit) {
+    return code_of([&] {
+      check_memory(table, at::kFloat, {.total = 1 << 20, .available = available, .limit = limit}, "m");
+    });
+  };
+  EXPECT_EQ(code(64, {}), "no error");
+  EXPECT_EQ(code(63, {}), "limit.memory");
+  EXPECT_EQ(code(1000, 64), "no error");
+  EXPECT_EQ(code(1000, 63), "limit.memory");
+  EXPECT_EQ(code(0, {}), "no error");  // the system does not say
 }
 
 // Finite weights, infinite products: no logits come out.

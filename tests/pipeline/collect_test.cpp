@@ -122,7 +122,7 @@ TEST(Collect, KeepsOnlyTokensOfTheReply) {
       << "no end-of-turn tail";
 }
 
-TEST(Collect, RefusesWhatItCannotUse) {
+TEST(Collect, D10_RefusesWhatItCannotUse) {
   const CausalLM model = load("llama_gqa");
   const auto code = [&](const std::vector<PromptPair>& pairs, const CollectOptions& options = {}) {
     return code_of([&] { collect_head_activations(model, pairs, options); });
@@ -134,7 +134,7 @@ TEST(Collect, RefusesWhatItCannotUse) {
   EXPECT_EQ(code(kPairs, {.on_progress = stop}), "run.interrupted");
 }
 
-TEST(Collect, NonFiniteHeadOutputsNameTheirLayer) {
+TEST(Collect, D12_NonFiniteHeadOutputsNameTheirLayer) {
   const CausalLM model = load("llama_gqa");
   const HookHandle hook = model.add_hook(
       HookPoint::attn_output, {0},

@@ -52,7 +52,7 @@ TEST_F(TypedTokens, Evaluate) {
   ASSERT_GT(as_text.size(), golden.typed_ids.size());
 }
 
-TEST_F(TypedTokens, Extract) {
+TEST_F(TypedTokens, D11_Extract) {
   const PromptPair pair = {golden.typed, golden.reply, "Yes."};
   EXPECT_EQ(encode_reply(model, pair, true, 0, {.trust_special_tokens = true}).ids, golden.pair_ids);
   EXPECT_GT(encode_reply(model, pair, true, 0, {}).ids.size(), golden.pair_ids.size());

@@ -8,6 +8,7 @@
 #include "support/errors.h"
 #include "support/models.h"
 #include "support/typed_tokens.h"
+#include "text/tiny_tokenizer.h"
 #include "text/token_view.h"
 
 namespace safetylock {
@@ -118,6 +119,22 @@ TEST(ChatSequence, LastTokensAreThoseThatBeginInsideTheMessage) {
   EXPECT_EQ(text(last_tokens_of(chat, 1, 5)), "xyz");
   EXPECT_EQ(text(last_tokens_of(chat, 1, 2)), "yz");
   EXPECT_EQ(text(last_tokens_of(chat, 0, 1)), "c");
+}
+
+// " world" is one token, and it begins with the template's space.
+TEST(ChatSequence, D9_ReplyWithoutTokensOfItsOwn) {
+  const Tokenizer tokenizer = Tokenizer::from_tokenizer_json_text(test::tiny_tokenizer().dump(), "tiny");
+  const ChatTemplate chat_template("{{ messages[0].content }} {{ messages[1].content }}", "", "");
+  const auto error = [&](bool safe) {
+    return test::error_of([&] {
+      encode_pair_reply(tokenizer, chat_template, {"hello", "world", "hello"}, safe, {}, "pair 3");
+    });
+  };
+  EXPECT_FALSE(error(false));
+  const auto e = error(true);
+  ASSERT_TRUE(e);
+  EXPECT_EQ(e->code, "data.too_short");
+  EXPECT_NE(e->where.find("pair 3"), std::string::npos) << e->where;
 }
 
 TEST(ChatSequence, APairEndsWithItsReply) {

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "support/errors.h"
 #include "support/gguf_builder.h"
 #include "support/temporary.h"
@@ -130,7 +133,7 @@ struct Refusal {
 
 class ChatTemplateRefusals : public testing::TestWithParam<Refusal> {};
 
-TEST_P(ChatTemplateRefusals, NamesTheLine) {
+TEST_P(ChatTemplateRefusals, B13_NamesTheLine) {
   const auto error = error_of([&] { text_of(GetParam().source); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code, GetParam().code);
@@ -340,6 +343,24 @@ TEST(ChatTemplateOptionsTest, MessageOfTheTemplateReachesTheUser) {
 TEST(ChatTemplateOptionsTest, EmptySpecialTokenIsUndefined) {
   const ChatTemplate none("{{ bos_token is defined }}{{ eos_token }}", "", "</s>");
   EXPECT_EQ(none.render({}).text, "False</s>");
+}
+
+TEST(ChatTemplateOptionsTest, IsRenderedFromSeveralThreads) {
+  const ChatTemplate chat_template(
+      "{% macro m(x) %}<{{ x | upper }}>{% endmacro %}{% for x in messages %}{{ m(x.content) }}{{ loop.index "
+      "}}"
+      "{% endfor %}",
+      "", "");
+  const std::vector<ChatMessage> messages = {{"user", "a"}, {"assistant", "b"}};
+  std::vector<std::thread> threads;
+  std::atomic<int> equal{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 50; ++n) equal += chat_template.render(messages).text == "<A>1<B>2" ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(equal, 4 * 50);
 }
 
 TEST(ChatTemplateOptionsTest, OwnTemplateMayBeUsedAfterMoves) {
