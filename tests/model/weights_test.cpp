@@ -96,8 +96,8 @@ TEST(Weights, F8_LargerThanMemory) {
 }
 
 TEST(Weights, F8_JustFits) {
-  const std::vector<TensorSpec> table = {{TensorRole::embedding, -1, "a", {3, 4}},
-                                         {TensorRole::final_norm, -1, "b", {4}}};
+  const std::vector<TensorSpec> table = {{TensorRole::embedding, -1, "a", "a", {3, 4}},
+                                         {TensorRole::final_norm, -1, "b", "b", {4}}};
   const auto code = [&](std::uint64_t available, std::optional<std::uint64_t> limit) {
     return code_of([&] {
       check_memory(table, at::kFloat, {.total = 1 << 20, .available = available, .limit = limit}, "m");
