@@ -19,6 +19,8 @@ struct ChatMessage {
   /// Further keys as a JSON object text, e.g. {"tool_calls": [...]}; empty: none. May hold "content" (null, a
   /// list of parts) where `content` is empty, never "role".
   std::string extra_json{};
+  /// The template sees no content at all, which it may tell from an empty one; `content` is empty then.
+  bool without_content = false;
 };
 
 /// Rendered text with the origin of each part, so that text a user typed can be kept from becoming control

@@ -89,6 +89,8 @@ TEST(ChatTemplateSpans, SurviveOperationsOnText) {
   EXPECT_THAT(spans("{{ messages|map(attribute='content')|join(', ') * 2 }}", "a"),
               testing::ElementsAre("aa:0"));
   EXPECT_THAT(spans(content + "|tojson }}", "a"), testing::ElementsAre("\"a\":0"));
+  EXPECT_THAT(spans("{{ ('<b>'|safe) + messages[0].content }}", "a<"),
+              testing::ElementsAre("<b>:-1", "a&lt;:0"));
   EXPECT_THAT(spans("{{ [1, messages[0].content] }}", "a"), testing::ElementsAre("[1, 'a']:0"));
   EXPECT_THAT(spans("{{ [1, 'b'] }}{{ ['b']|tojson }}", "a"), testing::ElementsAre("[1, 'b'][\"b\"]:-1"));
 }
@@ -153,7 +155,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"{% autoescape true %}{% endautoescape %}", kUnsupported, 1},
         Refusal{"{% call f() %}{% endcall %}", kUnsupported, 1}, Refusal{"{% print 1 %}", kUnsupported, 1},
         Refusal{"{% for x in [1] recursive %}{% endfor %}", kUnsupported, 1},
-        Refusal{"{{ 1\n|safe }}", kUnsupported, 2}, Refusal{"{{ 'a'|escape }}", kUnsupported, 1},
+        Refusal{"{{ 1\n|forceescape }}", kUnsupported, 2}, Refusal{"{{ ('a'|safe)[1:] }}", kUnsupported, 1},
+        Refusal{"{{ 'a'|safe|upper }}", kUnsupported, 1},
+        Refusal{"{{ ('a'|safe).strip() }}", kUnsupported, 1},
+        Refusal{"{{ {'a': 1}['a'|safe] }}", kUnsupported, 1},
+        Refusal{"{{ ('a'|safe) * 2 }}", kUnsupported, 1}, Refusal{"{{ ['a'|safe] }}", kUnsupported, 1},
+        Refusal{"{{ ['a'|safe]|sort }}", kUnsupported, 1}, Refusal{"{{ 'a'|escape }}", kUnsupported, 1},
         Refusal{"{{ x.__class__ }}", kUnsupported, 1}, Refusal{"\n{{ ''['__class__'] }}", kUnsupported, 2},
         Refusal{"{{ ''|map(attribute='__class__')|list }}{{ ['a']|map(attribute='__class__')|list }}",
                 kUnsupported, 1},
