@@ -46,6 +46,9 @@ struct RenderedPrompt {
   Span span_of(int message) const;
 };
 
+/// Where templates take the date from.
+using ChatClock = std::function<std::chrono::system_clock::time_point()>;
+
 struct ChatTemplateOptions {
   bool add_generation_prompt = false;
   /// JSON array of tool descriptions (OpenAI style) as text; empty: none.
@@ -53,7 +56,7 @@ struct ChatTemplateOptions {
   /// Extra template variables as a JSON object text, e.g. {"enable_thinking": false}; empty: none.
   std::string variables_json = {};
   /// What strftime_now reads; empty: the system's clock. Printed in the system's time zone.
-  std::function<std::chrono::system_clock::time_point()> clock = {};
+  ChatClock clock = {};
 };
 
 class ChatTemplate {

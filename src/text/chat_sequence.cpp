@@ -58,7 +58,8 @@ PairReply encode_pair_reply(const Tokenizer& tokenizer, const ChatTemplate& chat
                             const std::string& where) {
   const std::vector<ChatMessage> messages =
       with_system({{"user", pair.prompt}, {"assistant", safe ? pair.safe : pair.unsafe}}, options.system);
-  PairReply reply{.chat = encode_chat(tokenizer, chat_template, messages, {}, options.trust_special_tokens),
+  PairReply reply{.chat = encode_chat(tokenizer, chat_template, messages, {.clock = options.clock},
+                                      options.trust_special_tokens),
                   .kept = {}};
   reply.kept = last_tokens_of(reply.chat, static_cast<int>(messages.size()) - 1, options.tokens_per_reply);
   if (reply.kept.empty()) {

@@ -35,6 +35,7 @@ struct PairReplyOptions {
   std::int64_t tokens_per_reply = 5;  ///< r
   std::string system = {};            ///< empty: the template's own default
   bool trust_special_tokens = false;
+  ChatClock clock = {};  ///< empty: the system's
 };
 
 /// One half of a pair as extraction reads it: the chat up to the last token of its reply.

@@ -303,6 +303,38 @@ TEST(ChatTemplateLimits, EvaluationIsNotTooDeep) {
   EXPECT_EQ(code_of([&] { text_of(nest + "[loop] %}{% endfor %}"); }), "no error");
 }
 
+// Whatever stands between one call of a macro and the next: the stack holds until the limit.
+TEST(ChatTemplateLimits, RecursionOfEveryShapeEnds) {
+  const std::vector<std::string> bodies = {"{% for i in [1] %}{{ m() }}{% endfor %}",
+                                           "{% for i in [1] if m() %}{% endfor %}",
+                                           "{% if m() %}{% endif %}",
+                                           "{% set x %}{{ m() }}{% endset %}",
+                                           "{% set x | trim | upper %}{{ m() }}{% endset %}",
+                                           "{% filter trim %}{{ m() }}{% endfilter %}",
+                                           "{% with x = m() %}{% endwith %}",
+                                           "{% generation %}{{ m() }}{% endgeneration %}",
+                                           "{{ [m()] }}",
+                                           "{{ {1: m()} }}",
+                                           "{{ m().x }}",
+                                           "{{ x[m()] }}",
+                                           "{{ 'a'[m():1] }}",
+                                           "{{ 'a'|replace('a', m()) }}",
+                                           "{{ 1 is eq(m()) }}",
+                                           "{{ m() if m() else m() }}",
+                                           "{{ 1 and m() }}",
+                                           "{{ - m() }}",
+                                           "{{ 1 + m() }}",
+                                           "{{ 1 ~ m() }}",
+                                           "{{ 1 < m() }}",
+                                           "{{ dict(x=m()) }}",
+                                           "{% macro inner(x=m()) %}{% endmacro %}{{ inner() }}"};
+  for (const std::string& body : bodies) {
+    EXPECT_EQ(code_of([&] { text_of("{% macro m() %}" + body + "{% endmacro %}{{ m() }}"); }),
+              "limit.template_depth")
+        << body;
+  }
+}
+
 TEST(ChatTemplateLimits, NamespacesMayHoldEachOther) {
   EXPECT_EQ(
       text_of("{% set a = namespace() %}{% set b = namespace(a=a) %}{% set a.b = b %}{{ a.b.a.b.a == a }}"),
@@ -313,6 +345,20 @@ TEST(ChatTemplateLimits, NamespacesMayHoldEachOther) {
       text_of("{% set ns = namespace(n=none) %}{% for i in range(90000) %}{% set ns.n = namespace(n=ns.n) %}"
               "{% endfor %}ok"),
       "ok");
+}
+
+TEST(ChatTemplateMessages, MayHaveNoContentAtAll) {
+  const char* kinds =
+      "{% for m in messages %}{{ 'content' in m }} {{ m.content is defined }} {{ m.content }};{% endfor %}";
+  const ChatMessage without{.role = "assistant", .content = {}, .without_content = true};
+  EXPECT_EQ(render(kinds, {without, {"user", ""}, {"user", "", R"({"content": null})"}}).text,
+            "False False ;True True ;True True None;");
+  const auto code = [&](ChatMessage message) {
+    message.without_content = true;
+    return code_of([&] { render(kinds, {message}); });
+  };
+  EXPECT_EQ(code({"user", "Hi"}), "arg.prompt");
+  EXPECT_EQ(code({"user", "", R"({"content": null})"}), "json.reserved_key");
 }
 
 TEST(ChatTemplateOptionsTest, BadTextsAreRefused) {
