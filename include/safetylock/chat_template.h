@@ -19,6 +19,8 @@ struct ChatMessage {
   /// Further keys as a JSON object text, e.g. {"tool_calls": [...]}; empty: none. May hold "content" (null, a
   /// list of parts) where `content` is empty, never "role".
   std::string extra_json{};
+  /// The template sees no content at all, which it may tell from an empty one; `content` is empty then.
+  bool without_content = false;
 };
 
 /// Rendered text with the origin of each part, so that text a user typed can be kept from becoming control
@@ -44,6 +46,9 @@ struct RenderedPrompt {
   Span span_of(int message) const;
 };
 
+/// Where templates take the date from.
+using ChatClock = std::function<std::chrono::system_clock::time_point()>;
+
 struct ChatTemplateOptions {
   bool add_generation_prompt = false;
   /// JSON array of tool descriptions (OpenAI style) as text; empty: none.
@@ -51,7 +56,7 @@ struct ChatTemplateOptions {
   /// Extra template variables as a JSON object text, e.g. {"enable_thinking": false}; empty: none.
   std::string variables_json = {};
   /// What strftime_now reads; empty: the system's clock. Printed in the system's time zone.
-  std::function<std::chrono::system_clock::time_point()> clock = {};
+  ChatClock clock = {};
 };
 
 class ChatTemplate {

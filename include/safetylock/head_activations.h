@@ -19,6 +19,9 @@ struct CollectOptions {
       5;                    ///< r: the last r tokens of each reply; a shorter reply gives all it has
   std::string system = {};  ///< system prompt; empty: the template's own default
   bool trust_special_tokens = false;
+  /// Empty: the system's. Templates that print the date (Llama 3.1 and later, SmolLM3, Mistral Small) give
+  /// other rows each day; set it where two runs must give the same.
+  ChatClock clock = {};
   ProgressCallback on_progress = {};  ///< unit "layers"
 };
 

@@ -60,7 +60,8 @@ ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool s
   PairReply reply = encode_pair_reply(model.tokenizer(), model.chat_template(), pair, safe,
                                       {.tokens_per_reply = options.tokens_per_reply,
                                        .system = options.system,
-                                       .trust_special_tokens = options.trust_special_tokens},
+                                       .trust_special_tokens = options.trust_special_tokens,
+                                       .clock = options.clock},
                                       where);
   const auto tokens = static_cast<std::int64_t>(reply.chat.tokens.ids.size());
   if (tokens > model.config().max_position_embeddings) {

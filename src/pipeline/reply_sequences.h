@@ -12,10 +12,10 @@ namespace safetylock {
 /// A chat up to the last token of its reply, and where its last reply tokens are.
 struct ReplySequence {
   std::vector<TokenId> ids;
-  std::vector<std::int64_t> kept;  ///< positions of the last r tokens that begin inside the reply, ascending
+  std::vector<std::int64_t> kept;  ///< positions of the last r tokens with bytes of the reply, ascending
 };
 
-/// Throws data.too_short when no token begins inside the reply, data.too_long beyond the model's context.
+/// Throws data.too_short when the reply has no token, data.too_long beyond the model's context.
 ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool safe, size_t index,
                            const CollectOptions& options);
 

@@ -21,6 +21,7 @@ ChatMessage message_of(const Json& json, const std::string& file, const std::str
   Json& extra = *further;
   extra.erase("role");
   const auto content = json.find("content");
+  message.without_content = content == json.end();
   if (content != json.end() && content->is_string()) {
     message.content = content->get<std::string>();
     extra.erase("content");

@@ -1,10 +1,30 @@
 #include "text/chat_sequence.h"
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
+#include "base/log.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
+namespace {
+
+// The commonest fault of published templates: a start token written twice, by the template or by a tokenizer
+// that adds its own (ours does not: templates own it). Said once for each token, since a run encodes
+// thousands of chats.
+void warn_of_doubled_start(const Tokenizer& tokenizer, const Encoding& tokens) {
+  if (tokens.ids.size() < 2 || tokens.ids[0] != tokens.ids[1] || !tokenizer.is_special(tokens.ids[0])) return;
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::string start = escape_untrusted(tokenizer.decode({tokens.ids[0]}, false));
+  const std::lock_guard lock(mutex);
+  if (!said.insert(start).second) return;
+  log::warning("the chat begins with {} twice: its template or its first message writes it once too often",
+               start);
+}
+
+}  // namespace
 
 std::vector<ChatMessage> with_system(std::vector<ChatMessage> messages, const std::string& system) {
   if (!system.empty() && (messages.empty() || messages.front().role != "system"))
@@ -17,6 +37,7 @@ ChatSequence encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat_te
                          bool trust_special_tokens) {
   ChatSequence chat{.prompt = chat_template.render(messages, options), .tokens = {}};
   chat.tokens = tokenizer.encode(chat.prompt, trust_special_tokens);
+  warn_of_doubled_start(tokenizer, chat.tokens);
   return chat;
 }
 
@@ -24,8 +45,8 @@ std::vector<std::int64_t> last_tokens_of(const ChatSequence& chat, int message, 
   const RenderedPrompt::Span span = chat.prompt.span_of(message);
   std::vector<std::int64_t> positions;
   for (size_t t = 0; t < chat.tokens.ids.size(); ++t) {
-    const size_t begin = chat.tokens.offsets[t].begin;
-    if (begin >= span.begin && begin < span.end) positions.push_back(static_cast<std::int64_t>(t));
+    const Encoding::Offsets& token = chat.tokens.offsets[t];
+    if (token.end > span.begin && token.begin < span.end) positions.push_back(static_cast<std::int64_t>(t));
   }
   const auto surplus = static_cast<std::int64_t>(positions.size()) - limit;
   positions.erase(positions.begin(), positions.begin() + std::max<std::int64_t>(0, surplus));
@@ -37,7 +58,8 @@ PairReply encode_pair_reply(const Tokenizer& tokenizer, const ChatTemplate& chat
                             const std::string& where) {
   const std::vector<ChatMessage> messages =
       with_system({{"user", pair.prompt}, {"assistant", safe ? pair.safe : pair.unsafe}}, options.system);
-  PairReply reply{.chat = encode_chat(tokenizer, chat_template, messages, {}, options.trust_special_tokens),
+  PairReply reply{.chat = encode_chat(tokenizer, chat_template, messages, {.clock = options.clock},
+                                      options.trust_special_tokens),
                   .kept = {}};
   reply.kept = last_tokens_of(reply.chat, static_cast<int>(messages.size()) - 1, options.tokens_per_reply);
   if (reply.kept.empty()) {

@@ -96,14 +96,18 @@ Value message_value(Execution& run, const ChatMessage& message, int index) {
   const std::string where = "messages[" + std::to_string(index) + "]";
   check_utf8(message.role, where + ".role");
   check_utf8(message.content, where + ".content");
+  if (message.without_content && !message.content.empty()) {
+    throw Error({"arg.prompt", "", where + ".content", "no text beside without_content", "some", ""});
+  }
   Map map;
   map.set(run, "role", jinja::text(message.role, RenderedPrompt::kCaller));
-  map.set(run, "content", jinja::text(message.content, index));
+  if (!message.without_content) map.set(run, "content", jinja::text(message.content, index));
   if (!message.extra_json.empty()) {
     const std::string name = where + ".extra_json";
     const JsonTree extra = parse_option(message.extra_json, name, Json::value_t::object);
     for (const auto& [key, value] : extra->items()) {
-      if (key == "role" || (key == "content" && !message.content.empty())) fail_reserved(name, key);
+      const bool contradicts = !message.content.empty() || message.without_content;
+      if (key == "role" || (key == "content" && contradicts)) fail_reserved(name, key);
       map.set(run, jinja::text(key, index), jinja::from_json(run, value, index));
     }
   }

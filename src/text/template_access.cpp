@@ -4,6 +4,7 @@
 
 #include "safetylock/error.h"
 #include "text/template_builtins.h"
+#include "text/template_safe_text.h"
 
 namespace safetylock::jinja {
 namespace {
@@ -154,6 +155,7 @@ Slice resolve(Execution& run, std::int64_t size, const Value& start, const Value
 }  // namespace
 
 Value get_attribute(Execution& run, const Value& value, const std::string& name) {
+  refuse_safe(run, value, "an attribute");
   if (is_undefined(value)) run.fail_type("a defined value before ." + name, describe(value));
   if (auto attribute = python_attribute(run, value, name)) return std::move(*attribute);
   const Value key = own_text(name);
@@ -162,6 +164,8 @@ Value get_attribute(Execution& run, const Value& value, const std::string& name)
 }
 
 Value get_item(Execution& run, const Value& value, const Value& key) {
+  refuse_safe(run, value, "an element");
+  refuse_safe(run, key, "the element at the key");
   if (is_undefined(value)) run.fail_type("a defined value before [ ]", describe(value));
   if (auto item = python_item(run, value, key)) return std::move(*item);
   if (const MarkedText* name = as_text(key)) {
@@ -172,6 +176,7 @@ Value get_item(Execution& run, const Value& value, const Value& key) {
 
 Value get_slice(Execution& run, const Value& value, const Value& start, const Value& stop,
                 const Value& step) {
+  refuse_safe(run, value, "a slice");
   if (const MarkedText* s = as_text(value)) {
     run.charge_bytes(s->size());
     const std::vector<size_t> offsets = point_offsets(s->bytes());

@@ -7,30 +7,37 @@
 
 #include "base/utf8.h"
 #include "safetylock/chat_template.h"
+#include "text/template_safe_text.h"
 #include "text/template_text_functions.h"
 
 namespace safetylock::jinja {
 namespace {
 
+// The text of a filter that keeps text marked safe so, which is left out.
+MarkedText plain_text(Execution& run, const Value& input, const char* operation) {
+  refuse_safe(run, input, operation);
+  return to_text(run, input);
+}
+
 Value trim(Execution& run, const Value& input, const Arguments& arguments) {
   const auto bound = bind_arguments(run, "trim", arguments, {"chars"}, 0);
-  return text(stripped_text(run, to_text(run, input), true, true, bound[0]));
+  return text(stripped_text(run, plain_text(run, input, "trimming"), true, true, bound[0]));
 }
 
 Value to_string(Execution& run, const Value& input, const Arguments& arguments) {
   bind_arguments(run, "string", arguments, {}, 0);
-  return text(to_text(run, input));
+  return std::holds_alternative<SafeText>(input) ? input : text(to_text(run, input));
 }
 
 template <Case Wanted>
 Value change_case(Execution& run, const Value& input, const Arguments& arguments) {
   bind_arguments(run, Wanted == Case::upper ? "upper" : "lower", arguments, {}, 0);
-  return text(cased(run, to_text(run, input), Wanted));
+  return text(cased(run, plain_text(run, input, "the case"), Wanted));
 }
 
 Value capitalize(Execution& run, const Value& input, const Arguments& arguments) {
   bind_arguments(run, "capitalize", arguments, {}, 0);
-  return text(capitalized(run, to_text(run, input)));
+  return text(capitalized(run, plain_text(run, input, "the case")));
 }
 
 bool begins_word_after(char32_t point) {
@@ -40,7 +47,7 @@ bool begins_word_after(char32_t point) {
 // Jinja's own: words begin after white space, hyphens and opening brackets only.
 Value title(Execution& run, const Value& input, const Arguments& arguments) {
   bind_arguments(run, "title", arguments, {}, 0);
-  const MarkedText s = to_text(run, input);
+  const MarkedText s = plain_text(run, input, "the case");
   const std::vector<size_t> offsets = point_offsets(s.bytes());
   MarkedText result;
   bool begin = true;
@@ -180,7 +187,7 @@ Value to_integer(Execution& run, const Value& input, const Arguments& arguments)
   if (is_undefined(input)) run.fail_type("a defined value", describe(input));
   if (const auto integer = as_integer(input)) return *integer;
   std::optional<double> number = as_number(input);
-  if (const MarkedText* s = as_text(input)) {
+  if (const MarkedText* s = as_any_text(input)) {
     if (const auto integer = parse_number<std::int64_t>(run, *s)) return *integer;
     number = parse_number<double>(run, *s);
   }
@@ -192,19 +199,27 @@ Value to_float(Execution& run, const Value& input, const Arguments& arguments) {
   const auto bound = bind_arguments(run, "float", arguments, {"default"}, 0);
   if (is_undefined(input)) run.fail_type("a defined value", describe(input));
   std::optional<double> number = as_number(input);
-  if (const MarkedText* s = as_text(input)) number = parse_number<double>(run, *s);
+  if (const MarkedText* s = as_any_text(input)) number = parse_number<double>(run, *s);
   return number ? Value(*number) : bound[0].value_or(0.0);
 }
 
 const std::unordered_map<std::string_view, Filter>& text_filters() {
   static const std::unordered_map<std::string_view, Filter> kFilters{
-      {"abs", absolute},    {"capitalize", capitalize},
-      {"d", or_default},    {"default", or_default},
-      {"float", to_float},  {"indent", indent},
-      {"int", to_integer},  {"lower", change_case<Case::lower>},
-      {"replace", replace}, {"string", to_string},
-      {"title", title},     {"tojson", tojson},
-      {"trim", trim},       {"upper", change_case<Case::upper>},
+      {"abs", absolute},
+      {"capitalize", capitalize},
+      {"d", or_default},
+      {"default", or_default},
+      {"float", to_float},
+      {"indent", indent},
+      {"int", to_integer},
+      {"lower", change_case<Case::lower>},
+      {"replace", replace},
+      {"safe", mark_safe},
+      {"string", to_string},
+      {"title", title},
+      {"tojson", tojson},
+      {"trim", trim},
+      {"upper", change_case<Case::upper>},
   };
   return kFilters;
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "text/template_builtins.h"
+#include "text/template_safe_text.h"
 
 namespace safetylock::jinja {
 namespace {
@@ -175,8 +176,14 @@ Value calculate(Execution& run, Operator op, const Value& a, const Value& b) {
   const auto j = as_integer(b);
   if (i && j) return calculate_integers(run, op, *i, *j);
   if (const auto x = as_number(a), y = as_number(b); x && y) return calculate_floats(run, op, *x, *y);
+  if (op != Operator::add) {
+    refuse_safe(run, a, "arithmetic");
+    refuse_safe(run, b, "arithmetic");
+  }
   const MarkedText* s = as_text(a);
   if (op == Operator::add) {
+    if (std::holds_alternative<SafeText>(a) || std::holds_alternative<SafeText>(b))
+      return add_safe(run, a, b);
     if (s != nullptr && as_text(b) != nullptr) return add_texts(run, *s, *as_text(b));
     const List* list = as_list(a);
     const List* other = as_list(b);
@@ -202,9 +209,9 @@ Value negated(Execution& run, const Value& value, bool minus) {
 bool less(Execution& run, const Value& a, const Value& b) {
   run.charge(1);
   if (const auto x = exact_number(a), y = exact_number(b); x && y) return *x < *y;
-  if (as_text(a) != nullptr && as_text(b) != nullptr) {
-    run.charge_bytes(as_text(a)->size());
-    return as_text(a)->bytes() < as_text(b)->bytes();  // UTF-8 sorts as its code points
+  if (const MarkedText* s = as_any_text(a), *t = as_any_text(b); s != nullptr && t != nullptr) {
+    run.charge_bytes(s->size());
+    return s->bytes() < t->bytes();  // UTF-8 sorts as its code points
   }
   const List* list = as_list(a);
   const List* other = as_list(b);
@@ -215,10 +222,11 @@ bool less(Execution& run, const Value& a, const Value& b) {
 }
 
 bool contains(Execution& run, const Value& container, const Value& item) {
-  if (const MarkedText* s = as_text(container)) {
-    if (as_text(item) == nullptr) run.fail_type("a string before \"in\" a string", describe(item));
+  if (const MarkedText* s = as_any_text(container)) {
+    const MarkedText* part = as_any_text(item);
+    if (part == nullptr) run.fail_type("a string before \"in\" a string", describe(item));
     run.charge_bytes(s->size());
-    return s->bytes().find(as_text(item)->bytes()) != std::string::npos;
+    return s->bytes().find(part->bytes()) != std::string::npos;
   }
   if (const Map* map = as_map(container)) {
     if (!hashable(item)) run.fail_type("something that can be a key", describe(item));

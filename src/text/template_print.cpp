@@ -125,7 +125,7 @@ void print_repr(Printer& printer, const Value& value, int depth) {
   } else if (is_none(value)) {
     printer.put("None");
   } else {
-    // Python prints an address.
+    // Python prints an address, or "Markup(...)".
     printer.run().fail_unsupported("printing a " + type_name(value));
   }
 }
@@ -177,7 +177,7 @@ class JsonPrinter {
   JsonPrinter(Execution& run, const JsonStyle& style) : printer_(run), style_(style) {}
 
   void print(const Value& value, int level) {
-    if (const MarkedText* s = as_text(value)) {
+    if (const MarkedText* s = as_any_text(value)) {
       printer_.saw(s->coarse_origin());
       printer_.put(json_text(s->bytes(), style_.ensure_ascii));
     } else if (const List* list = as_list(value)) {
@@ -280,7 +280,7 @@ std::string float_repr(double value) {
 }
 
 MarkedText to_text(Execution& run, const Value& value) {
-  if (const MarkedText* s = as_text(value)) return *s;
+  if (const MarkedText* s = as_any_text(value)) return *s;
   if (is_undefined(value)) return {};
   Printer printer(run);
   print_repr(printer, value, 0);

@@ -3,6 +3,7 @@
 
 #include "safetylock/chat_template.h"
 #include "text/template_filters.h"
+#include "text/template_safe_text.h"
 #include "text/template_text_functions.h"
 
 namespace safetylock::jinja {
@@ -102,7 +103,7 @@ Value last(Execution& run, const Value& input, const Arguments& arguments) {
 
 Value reverse(Execution& run, const Value& input, const Arguments& arguments) {
   bind_arguments(run, "reverse", arguments, {}, 0);
-  if (as_text(input) != nullptr) return get_slice(run, input, None{}, None{}, std::int64_t{-1});
+  if (as_any_text(input) != nullptr) return get_slice(run, input, None{}, None{}, std::int64_t{-1});
   const bool drained = std::holds_alternative<IteratorPtr>(input);
   std::vector<Value> all = elements(run, input);
   std::reverse(all.begin(), all.end());
@@ -167,6 +168,7 @@ std::vector<Value> choose(Execution& run, const Value& input, const Arguments& a
 
 // What sort, unique, min, max and dictsort compare: strings without case unless asked.
 Value sort_key(Execution& run, const Value& value, bool case_sensitive) {
+  refuse_safe(run, value, "sorting");
   const MarkedText* s = as_text(value);
   return s == nullptr || case_sensitive ? value : text(cased(run, *s, Case::lower));
 }

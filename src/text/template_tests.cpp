@@ -32,7 +32,7 @@ bool is_number(const Value& value) {
   return as_number(value).has_value();
 }
 bool is_string(const Value& value) {
-  return as_text(value) != nullptr;
+  return as_any_text(value) != nullptr;
 }
 bool is_mapping(const Value& value) {
   return as_map(value) != nullptr;

@@ -140,7 +140,7 @@ bool truthy(const Value& value) {
   if (is_undefined(value) || is_none(value)) return false;
   if (const auto* number = std::get_if<double>(&value)) return *number != 0;
   if (const auto integer = as_integer(value)) return *integer != 0;
-  if (const MarkedText* s = as_text(value)) return !s->empty();
+  if (const MarkedText* s = as_any_text(value)) return !s->empty();
   if (const auto length = length_of(value)) return *length != 0;
   return true;
 }
@@ -164,6 +164,7 @@ std::string type_name(const Value& value) {
     std::string operator()(const NamespacePtr&) const { return "namespace"; }
     std::string operator()(const CallablePtr&) const { return "function"; }
     std::string operator()(const LoopPtr&) const { return "loop"; }
+    std::string operator()(const SafeText&) const { return "Markup"; }
   };
   return std::visit(Namer{}, value);
 }
@@ -222,12 +223,12 @@ bool equals(Execution& run, const Value& a, const Value& b) {
     };
     return exact(a, *x) == exact(b, *y);
   }
+  if (const MarkedText* s = as_any_text(a), *t = as_any_text(b); s != nullptr && t != nullptr) {
+    run.charge_bytes(s->size());
+    return s->bytes() == t->bytes();
+  }
   if (a.index() != b.index()) return false;
   if (is_undefined(a) || is_none(a)) return true;
-  if (const MarkedText* s = as_text(a)) {
-    run.charge_bytes(s->size());
-    return s->bytes() == as_text(b)->bytes();
-  }
   if (const List* list = as_list(a)) return equal_lists(run, *list, *as_list(b));
   if (const Map* map = as_map(a)) return equal_maps(run, *map, *as_map(b));
   if (const auto* range = std::get_if<Range>(&a)) return equal_ranges(*range, std::get<Range>(b));
@@ -241,12 +242,13 @@ bool hashable(const Value& value) {
   if (const List* list = as_list(value)) {
     return list->tuple && std::all_of(list->items.begin(), list->items.end(), hashable);
   }
-  return as_map(value) == nullptr && !std::holds_alternative<ViewPtr>(value);
+  return as_map(value) == nullptr && !std::holds_alternative<ViewPtr>(value) &&
+         !std::holds_alternative<SafeText>(value);
 }
 
 std::optional<std::int64_t> length_of(const Value& value) {
   if (is_undefined(value)) return 0;
-  if (const MarkedText* s = as_text(value)) return static_cast<std::int64_t>(count_points(s->bytes()));
+  if (const MarkedText* s = as_any_text(value)) return static_cast<std::int64_t>(count_points(s->bytes()));
   if (const List* list = as_list(value)) return static_cast<std::int64_t>(list->items.size());
   if (const Map* map = as_map(value)) return static_cast<std::int64_t>(map->size());
   if (const auto* view = std::get_if<ViewPtr>(&value)) return static_cast<std::int64_t>((*view)->map->size());
@@ -261,7 +263,7 @@ bool iterable(const Value& value) {
 std::vector<Value> elements(Execution& run, const Value& value) {
   std::vector<Value> items;
   if (is_undefined(value)) return items;
-  if (const MarkedText* s = as_text(value)) {
+  if (const MarkedText* s = as_any_text(value)) {
     run.charge(s->size());
     const std::vector<size_t> offsets = point_offsets(s->bytes());
     for (size_t i = 0; i + 1 < offsets.size(); ++i)

@@ -47,8 +47,14 @@ using NamespacePtr = std::shared_ptr<Namespace>;
 using CallablePtr = std::shared_ptr<const Callable>;
 using LoopPtr = std::shared_ptr<Loop>;
 
+/// Text that went through the filter `safe` (template_safe_text.h). Not what as_text() finds: what does not
+/// know it refuses it.
+struct SafeText {
+  TextPtr text;
+};
+
 using Value = std::variant<Undefined, None, bool, std::int64_t, double, TextPtr, ListPtr, MapPtr, Range,
-                           ViewPtr, IteratorPtr, NamespacePtr, CallablePtr, LoopPtr>;
+                           ViewPtr, IteratorPtr, NamespacePtr, CallablePtr, LoopPtr, SafeText>;
 
 /// A list or tuple; templates cannot change one.
 struct List {
@@ -124,6 +130,11 @@ Value from_json(Execution& run, const Json& json, int origin);
 inline const MarkedText* as_text(const Value& value) {
   const auto* p = std::get_if<TextPtr>(&value);
   return p == nullptr ? nullptr : p->get();
+}
+/// Text, marked safe or not.
+inline const MarkedText* as_any_text(const Value& value) {
+  const auto* safe = std::get_if<SafeText>(&value);
+  return safe != nullptr ? safe->text.get() : as_text(value);
 }
 inline const List* as_list(const Value& value) {
   const auto* p = std::get_if<ListPtr>(&value);

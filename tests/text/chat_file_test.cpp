@@ -34,6 +34,8 @@ TEST(ChatFile, FurtherKeysAreKeptForTheTemplate) {
   EXPECT_EQ(chat.messages[2].extra_json, R"({"content":[{"type":"text"}]})");
   EXPECT_EQ(chat.messages[3].extra_json, R"({"name":"f"})");
   EXPECT_EQ(chat.messages[3].content, "x");
+  EXPECT_FALSE(chat.messages[0].without_content) << "null is a content";
+  EXPECT_TRUE(chat.messages[1].without_content);
 }
 
 TEST(ChatFile, WhatIsNoChatIsRefusedWithItsPlace) {

@@ -13,10 +13,11 @@ namespace safetylock::test {
 using OrderedJson = nlohmann::ordered_json;
 
 inline ChatMessage message_of(const OrderedJson& json) {
-  ChatMessage message{json.at("role"), "", ""};
+  ChatMessage message{json.at("role"), ""};
   OrderedJson extra = json;
   extra.erase("role");
-  if (json.at("content").is_string()) {
+  message.without_content = !json.contains("content");
+  if (!message.without_content && json.at("content").is_string()) {
     message.content = json.at("content");
     extra.erase("content");
   }

@@ -106,7 +106,7 @@ TEST(ChatSequence, SystemPromptIsPutInFrontOnce) {
   EXPECT_EQ(roles({{"system", "own"}, {"user", "a"}}, "s"), "system:own user:a ");
 }
 
-TEST(ChatSequence, LastTokensAreThoseThatBeginInsideTheMessage) {
+TEST(ChatSequence, LastTokensAreThoseWithBytesOfTheMessage) {
   const Tokenizer tokenizer = Tokenizer::from_pretrained(path_of("llama_gqa"));
   const ChatTemplate chat_template(kChatMl, "", "");
   const ChatSequence chat =

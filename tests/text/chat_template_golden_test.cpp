@@ -35,11 +35,11 @@ class GoldenTemplates : public testing::Test {
   }
 
   Outcome render(const std::string& source, const OrderedJson& set, const std::string& conversation,
-                 bool tools, bool generate) const {
+                 const OrderedJson& variables, bool tools, bool generate) const {
     ChatTemplateOptions options;
     options.add_generation_prompt = generate;
     if (tools) options.tools_json = tools_;
-    options.variables_json = set.at("variables").dump();
+    options.variables_json = variables.dump();
     options.clock = test::golden_now;
     try {
       const ChatTemplate chat_template(source, set.at("bos_token"), set.at("eos_token"));
@@ -78,8 +78,10 @@ class GoldenTemplates : public testing::Test {
   void check_set(const OrderedJson& set, const std::string& source) const {
     for (const auto& c : set.at("cases")) {
       const std::string conversation = c.at("conversation");
-      check(c, render(source, set, conversation, c.at("tools"), c.at("add_generation_prompt")),
-            std::string(set.at("name")) + ": " + conversation);
+      check(
+          c,
+          render(source, set, conversation, c.at("variables"), c.at("tools"), c.at("add_generation_prompt")),
+          std::string(set.at("name")) + ": " + conversation);
     }
   }
 
@@ -110,7 +112,8 @@ TEST_F(GoldenTemplates, OtherFamilies) {
 TEST_F(GoldenTemplates, Constructs) {
   const OrderedJson set = golden_json("constructs.json");
   for (const auto& c : set.at("cases")) {
-    check(c, render(c.at("template"), set, set.at("conversation"), true, false), c.at("template"));
+    check(c, render(c.at("template"), set, set.at("conversation"), set.at("variables"), true, false),
+          c.at("template"));
   }
 }
 
@@ -120,7 +123,8 @@ TEST_F(GoldenTemplates, EveryPrefixRendersOrIsRefused) {
   for (const auto& set : golden_json("models.json")) {
     const std::string source = set.at("template");
     for (size_t size = 0; size < source.size(); ++size) {
-      if (render(source.substr(0, size), set, "tool call", true, true).error.empty()) ++rendered;
+      if (render(source.substr(0, size), set, "tool call", OrderedJson::object(), true, true).error.empty())
+        ++rendered;
     }
   }
   EXPECT_GT(rendered, 0U);

@@ -92,6 +92,8 @@ TEST(ChatTemplateSpans, SurviveOperationsOnText) {
   EXPECT_THAT(spans("{{ messages|map(attribute='content')|join(', ') * 2 }}", "a"),
               testing::ElementsAre("aa:0"));
   EXPECT_THAT(spans(content + "|tojson }}", "a"), testing::ElementsAre("\"a\":0"));
+  EXPECT_THAT(spans("{{ ('<b>'|safe) + messages[0].content }}", "a<"),
+              testing::ElementsAre("<b>:-1", "a&lt;:0"));
   EXPECT_THAT(spans("{{ [1, messages[0].content] }}", "a"), testing::ElementsAre("[1, 'a']:0"));
   EXPECT_THAT(spans("{{ [1, 'b'] }}{{ ['b']|tojson }}", "a"), testing::ElementsAre("[1, 'b'][\"b\"]:-1"));
 }
@@ -156,7 +158,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"{% autoescape true %}{% endautoescape %}", kUnsupported, 1},
         Refusal{"{% call f() %}{% endcall %}", kUnsupported, 1}, Refusal{"{% print 1 %}", kUnsupported, 1},
         Refusal{"{% for x in [1] recursive %}{% endfor %}", kUnsupported, 1},
-        Refusal{"{{ 1\n|safe }}", kUnsupported, 2}, Refusal{"{{ 'a'|escape }}", kUnsupported, 1},
+        Refusal{"{{ 1\n|forceescape }}", kUnsupported, 2}, Refusal{"{{ ('a'|safe)[1:] }}", kUnsupported, 1},
+        Refusal{"{{ 'a'|safe|upper }}", kUnsupported, 1},
+        Refusal{"{{ ('a'|safe).strip() }}", kUnsupported, 1},
+        Refusal{"{{ {'a': 1}['a'|safe] }}", kUnsupported, 1},
+        Refusal{"{{ ('a'|safe) * 2 }}", kUnsupported, 1}, Refusal{"{{ ['a'|safe] }}", kUnsupported, 1},
+        Refusal{"{{ ['a'|safe]|sort }}", kUnsupported, 1}, Refusal{"{{ 'a'|escape }}", kUnsupported, 1},
         Refusal{"{{ x.__class__ }}", kUnsupported, 1}, Refusal{"\n{{ ''['__class__'] }}", kUnsupported, 2},
         Refusal{"{{ ''|map(attribute='__class__')|list }}{{ ['a']|map(attribute='__class__')|list }}",
                 kUnsupported, 1},
@@ -299,6 +306,38 @@ TEST(ChatTemplateLimits, EvaluationIsNotTooDeep) {
   EXPECT_EQ(code_of([&] { text_of(nest + "[loop] %}{% endfor %}"); }), "no error");
 }
 
+// Whatever stands between one call of a macro and the next: the stack holds until the limit.
+TEST(ChatTemplateLimits, RecursionOfEveryShapeEnds) {
+  const std::vector<std::string> bodies = {"{% for i in [1] %}{{ m() }}{% endfor %}",
+                                           "{% for i in [1] if m() %}{% endfor %}",
+                                           "{% if m() %}{% endif %}",
+                                           "{% set x %}{{ m() }}{% endset %}",
+                                           "{% set x | trim | upper %}{{ m() }}{% endset %}",
+                                           "{% filter trim %}{{ m() }}{% endfilter %}",
+                                           "{% with x = m() %}{% endwith %}",
+                                           "{% generation %}{{ m() }}{% endgeneration %}",
+                                           "{{ [m()] }}",
+                                           "{{ {1: m()} }}",
+                                           "{{ m().x }}",
+                                           "{{ x[m()] }}",
+                                           "{{ 'a'[m():1] }}",
+                                           "{{ 'a'|replace('a', m()) }}",
+                                           "{{ 1 is eq(m()) }}",
+                                           "{{ m() if m() else m() }}",
+                                           "{{ 1 and m() }}",
+                                           "{{ - m() }}",
+                                           "{{ 1 + m() }}",
+                                           "{{ 1 ~ m() }}",
+                                           "{{ 1 < m() }}",
+                                           "{{ dict(x=m()) }}",
+                                           "{% macro inner(x=m()) %}{% endmacro %}{{ inner() }}"};
+  for (const std::string& body : bodies) {
+    EXPECT_EQ(code_of([&] { text_of("{% macro m() %}" + body + "{% endmacro %}{{ m() }}"); }),
+              "limit.template_depth")
+        << body;
+  }
+}
+
 TEST(ChatTemplateLimits, NamespacesMayHoldEachOther) {
   EXPECT_EQ(
       text_of("{% set a = namespace() %}{% set b = namespace(a=a) %}{% set a.b = b %}{{ a.b.a.b.a == a }}"),
@@ -309,6 +348,20 @@ TEST(ChatTemplateLimits, NamespacesMayHoldEachOther) {
       text_of("{% set ns = namespace(n=none) %}{% for i in range(90000) %}{% set ns.n = namespace(n=ns.n) %}"
               "{% endfor %}ok"),
       "ok");
+}
+
+TEST(ChatTemplateMessages, MayHaveNoContentAtAll) {
+  const char* kinds =
+      "{% for m in messages %}{{ 'content' in m }} {{ m.content is defined }} {{ m.content }};{% endfor %}";
+  const ChatMessage without{.role = "assistant", .content = {}, .without_content = true};
+  EXPECT_EQ(render(kinds, {without, {"user", ""}, {"user", "", R"({"content": null})"}}).text,
+            "False False ;True True ;True True None;");
+  const auto code = [&](ChatMessage message) {
+    message.without_content = true;
+    return code_of([&] { render(kinds, {message}); });
+  };
+  EXPECT_EQ(code({"user", "Hi"}), "arg.prompt");
+  EXPECT_EQ(code({"user", "", R"({"content": null})"}), "json.reserved_key");
 }
 
 TEST(ChatTemplateOptionsTest, BadTextsAreRefused) {

@@ -2,8 +2,8 @@
 //
 //   template_driver CASES RESULTS
 //
-// CASES: one JSON object a line, {"template", "variables"}. RESULTS: one a line, {"text"} or {"error",
-// "what"}.
+// CASES: one JSON object a line: {"template", "variables"}, and optionally "messages", "tools",
+// "add_generation_prompt", "bos_token", "eos_token". RESULTS: one a line, {"text"} or {"error", "what"}.
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,16 +11,25 @@
 
 #include "safetylock/chat_template.h"
 #include "safetylock/error.h"
+#include "text/chat_messages.h"
 
 namespace {
 
-nlohmann::json render(const nlohmann::ordered_json& json) {
+using namespace safetylock;
+
+nlohmann::json render(const test::OrderedJson& json) {
   try {
-    const safetylock::ChatTemplate chat_template(json.at("template"), "<s>", "</s>");
-    safetylock::ChatTemplateOptions options;
+    const ChatTemplate chat_template(json.at("template"), json.value("bos_token", "<s>"),
+                                     json.value("eos_token", "</s>"));
+    ChatTemplateOptions options;
     options.variables_json = json.at("variables").dump();
-    return {{"text", chat_template.render({}, options).text}};
-  } catch (const safetylock::Error& e) {
+    options.add_generation_prompt = json.value("add_generation_prompt", false);
+    if (json.contains("tools")) options.tools_json = json.at("tools").dump();
+    options.clock = test::golden_now;
+    const auto messages =
+        json.contains("messages") ? test::messages_of(json.at("messages")) : std::vector<ChatMessage>();
+    return {{"text", chat_template.render(messages, options).text}};
+  } catch (const Error& e) {
     return {{"error", e.code()}, {"what", e.what()}};
   }
 }
@@ -35,7 +44,7 @@ int main(int argc, char** argv) {
   std::ifstream cases(argv[1]);
   std::ofstream results(argv[2]);
   for (std::string line; std::getline(cases, line);) {
-    results << render(nlohmann::ordered_json::parse(line)).dump() << '\n';
+    results << render(test::OrderedJson::parse(line)).dump() << '\n';
   }
   return results ? 0 : 1;
 }

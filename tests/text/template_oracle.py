@@ -34,7 +34,7 @@ FILTERS = ["trim", "length", "items", "join", "join('-')", "map('upper')", "map(
            "list", "string", "select", "reject", "select('string')", "selectattr('a')", "selectattr('a', 'defined')", "rejectattr('b')",
            "selectattr('a', 'equalto', 1)", "first", "last", "default('D')", "default('D', true)", "upper", "lower", "replace('a', 'bb')",
            "capitalize", "title", "tojson", "tojson(indent=2)", "reverse", "sort", "unique", "int", "float", "abs", "min", "max", "sum",
-           "indent", "dictsort", "count", "map('length')", "reject('none')", "select('odd')", "sort(reverse=true)", "replace('', '.')"]
+           "indent", "dictsort", "count", "map('length')", "safe", "tojson|safe", "reject('none')", "select('odd')", "sort(reverse=true)", "replace('', '.')"]
 TESTS = ["defined", "undefined", "none", "string", "iterable", "mapping", "true", "false", "number", "boolean", "sequence", "integer",
          "float", "odd", "even", "eq 1", "in [1, 'a']", "divisibleby 2", "callable"]
 METHODS = ["strip()", "lstrip()", "rstrip('x ')", "split()", "split(',')", "split('a', 1)", "upper()", "lower()", "startswith('a')",
