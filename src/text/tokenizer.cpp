@@ -42,7 +42,7 @@ struct Tokenizer::Impl {
   explicit Impl(TokenizerParts parts)
       : model(std::move(parts.model)),
         added(std::move(parts.added_tokens), parts.normalizer),
-        normalizer(parts.normalizer),
+        normalizer(std::move(parts.normalizer)),
         post_processing(std::move(parts.post_processing)),
         digest(tokenizer_digest(*model, normalizer, added.all())) {
     size = static_cast<std::int64_t>(model->size());
@@ -56,7 +56,7 @@ struct Tokenizer::Impl {
 
   std::unique_ptr<SubwordModel> model;
   AddedTokens added;
-  NormalizerKind normalizer;
+  Normalizer normalizer;
   PostProcessing post_processing;
   std::string digest;
   std::int64_t size = 0;
@@ -79,7 +79,7 @@ class EncodeRun {
       if (piece.token != nullptr) {
         put(piece.token->id, {piece.begin, piece.end});
       } else {
-        encode_text({t_.normalizer, text.substr(piece.begin, piece.end - piece.begin), piece.begin});
+        encode_text(t_.normalizer(text.substr(piece.begin, piece.end - piece.begin), piece.begin));
       }
     }
     return std::move(out_);
@@ -225,8 +225,8 @@ std::vector<SubwordModel::Piece> Tokenizer::Impl::pieces(const std::vector<Token
     if (token == nullptr) {
       out.push_back({id, std::nullopt});
     } else if (!token->special || !skip_special_tokens) {
-      const NormalizedText content(token->normalized ? normalizer : NormalizerKind::none, token->content, 0);
-      out.push_back({id, std::string(content.text())});
+      out.push_back(
+          {id, token->normalized ? std::string(normalizer(token->content).text()) : token->content});
     }
   }
   return out;

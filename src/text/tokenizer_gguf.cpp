@@ -138,17 +138,16 @@ TokenizerParts read_gguf_tokenizer(const GgufFile& file) {
   const PreTokenizerKind pre_tokenizer = read_pre_tokenizer(file);
   const auto& tokens = file.strings(kTokens);
   const auto& merges = file.strings(kMerges);
-  BpeBuilder builder(file.path(), place(kTokens), place(kMerges));
+  BpeBuilder builder(BpeAlphabet::bytes, file.path(), place(kTokens), place(kMerges));
   builder.reserve(tokens.size(), merges.size());
   for (const std::string& token : tokens) builder.add_token(token);
   check_scores(file, tokens.size());
   std::vector<AddedToken> added = added_tokens(file, builder.vocabulary(), tokens);
-  builder.finish_vocabulary(false);
+  builder.finish_vocabulary(false, added);
   for (const std::string& merge : merges) builder.add_merge(merge);
   auto model = std::make_unique<ByteLevelModel>(builder.take(), pre_tokenizer);
-  check_added_tokens(added, *model, NormalizerKind::none, file.path(), place(kTokens));
-  return {std::move(model), std::move(added), NormalizerKind::none,
-          read_post_processing(file, tokens.size())};
+  check_added_tokens(added, *model, Normalizer(), file.path(), place(kTokens));
+  return {std::move(model), std::move(added), Normalizer(), read_post_processing(file, tokens.size())};
 }
 
 }  // namespace safetylock

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "safetylock/error.h"
 #include "text/byte_level_model.h"
+#include "text/control_marker.h"
 #include "text/tokenizer_json_stages.h"
 
 namespace safetylock {
@@ -16,7 +17,7 @@ namespace {
 using tokenizer_json::fail;
 using tokenizer_json::only_keys;
 
-std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
+std::vector<AddedToken> read_added_tokens(const JsonObject& root, BpeAlphabet alphabet) {
   std::vector<AddedToken> tokens;
   if (!root.has("added_tokens")) return tokens;
   const Json& list = root.at("added_tokens");
@@ -35,7 +36,8 @@ std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
     t.lstrip = entry.boolean_or("lstrip", false);
     t.rstrip = entry.boolean_or("rstrip", false);
     t.special = entry.boolean_or("special", false);
-    t.control = t.special;
+    // Files with a sentencepiece vocabulary often do not call their turn markers special.
+    t.control = t.special || (alphabet == BpeAlphabet::characters && is_control_marker(t.content));
     t.normalized = entry.boolean_or("normalized", !t.special);
     tokens.push_back(std::move(t));
   }
@@ -43,7 +45,7 @@ std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
 }
 
 // Refuses the parts of a BPE model that are not built.
-void check_model_flags(const JsonObject& model) {
+void check_model_flags(const JsonObject& model, BpeAlphabet alphabet) {
   only_keys(model, {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
                     "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
   // The first versions of the format wrote no type.
@@ -54,8 +56,12 @@ void check_model_flags(const JsonObject& model) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!model.string_or(key, "").empty()) fail("bpe.unsupported", model, key, "none", model.at(key));
   }
-  if (model.boolean_or("byte_fallback", false))
-    fail("bpe.unsupported", model, "byte_fallback", "false: byte-level BPE", model.at("byte_fallback"));
+  const bool characters = alphabet == BpeAlphabet::characters;
+  if (model.boolean_or("byte_fallback", false) != characters) {
+    fail("bpe.unsupported", model, "byte_fallback",
+         characters ? "true: without, some prompts could not be encoded" : "false: byte-level BPE",
+         model.has("byte_fallback") ? model.at("byte_fallback") : Json());
+  }
   model.boolean_or("fuse_unk", false);  // without effect: see check_unknown_token
 }
 
@@ -108,6 +114,7 @@ void check_unknown_token(const JsonObject& model, const BpeModel& bpe) {
   if (unknown.empty()) return;
   if (!bpe.vocabulary().find(unknown))
     fail("bpe.unk", model, "unk_token", "a token of the vocabulary", model.at("unk_token"));
+  if (bpe.alphabet() == BpeAlphabet::characters) return;  // the builder has seen to it
   for (unsigned b = 0; b < 0xF5; ++b) {
     const bool in_utf8 = b != 0xC0 && b != 0xC1;
     if (in_utf8 && !bpe.byte_token(static_cast<unsigned char>(b))) {
@@ -117,14 +124,14 @@ void check_unknown_token(const JsonObject& model, const BpeModel& bpe) {
   }
 }
 
-BpeModel read_model(const JsonObject& model, const std::vector<AddedToken>& added) {
-  check_model_flags(model);
+BpeModel read_model(const JsonObject& model, BpeAlphabet alphabet, const std::vector<AddedToken>& added) {
+  check_model_flags(model, alphabet);
   const JsonObject vocab = model.object("vocab");
   const Json& merges = model.at("merges");
   if (!merges.is_array())
     throw Error(
         {"cfg.type", model.file(), model.pointer_to("merges"), "an array", describe_json(merges), ""});
-  BpeBuilder builder(model.file(), "/model/vocab", "/model/merges");
+  BpeBuilder builder(alphabet, model.file(), "/model/vocab", "/model/merges");
   builder.reserve(vocab.value().size(), merges.size());
   std::unordered_set<std::string_view> added_contents;
   for (const AddedToken& t : added) added_contents.insert(t.content);
@@ -135,11 +142,20 @@ BpeModel read_model(const JsonObject& model, const std::vector<AddedToken>& adde
       builder.add_token(*spelling);
     }
   }
-  builder.finish_vocabulary(model.boolean_or("ignore_merges", false));
+  builder.finish_vocabulary(model.boolean_or("ignore_merges", false), added);
   read_merges(merges, model.file(), builder);
   BpeModel bpe = builder.take();
   check_unknown_token(model, bpe);
   return bpe;
+}
+
+std::unique_ptr<SubwordModel> make_model(const JsonObject& root, const tokenizer_json::WordCut& cut,
+                                         BpeModel bpe) {
+  if (const auto* pieces = std::get_if<PieceCut>(&cut)) {
+    return std::make_unique<CharacterBpeModel>(std::move(bpe), *pieces, tokenizer_json::read_decoder(root));
+  }
+  tokenizer_json::check_byte_level_decoder(root);
+  return std::make_unique<ByteLevelModel>(std::move(bpe), std::get<PreTokenizerKind>(cut));
 }
 
 }  // namespace
@@ -161,14 +177,17 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& fil
                 escape_untrusted(file), key);
     }
   }
-  std::vector<AddedToken> added = read_added_tokens(root);
-  const NormalizerKind normalizer = tokenizer_json::read_normalizer(root);
-  const PreTokenizerKind pre_tokenizer = tokenizer_json::read_pre_tokenizer(root);
-  tokenizer_json::check_decoder(root);
-  auto model = std::make_unique<ByteLevelModel>(read_model(root.object("model"), added), pre_tokenizer);
-  check_added_tokens(added, *model, normalizer, file, root.pointer_to("added_tokens"));
-  const size_t tokens = model->size() + added.size();
-  return {std::move(model), std::move(added), normalizer, tokenizer_json::read_post_processor(root, tokens)};
+  TokenizerParts parts;
+  parts.normalizer = tokenizer_json::read_normalizer(root);
+  const tokenizer_json::WordCut cut = tokenizer_json::read_pre_tokenizer(root);
+  const auto alphabet = std::holds_alternative<PieceCut>(cut) ? BpeAlphabet::characters : BpeAlphabet::bytes;
+  parts.added_tokens = read_added_tokens(root, alphabet);
+  parts.model = make_model(root, cut, read_model(root.object("model"), alphabet, parts.added_tokens));
+  check_added_tokens(parts.added_tokens, *parts.model, parts.normalizer, file,
+                     root.pointer_to("added_tokens"));
+  const size_t tokens = parts.model->size() + parts.added_tokens.size();
+  parts.post_processing = tokenizer_json::read_post_processor(root, alphabet, tokens);
+  return parts;
 }
 
 }  // namespace safetylock

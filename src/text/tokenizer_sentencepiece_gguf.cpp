@@ -107,8 +107,8 @@ TokenizerParts read_sentencepiece_gguf(const GgufFile& file) {
   const TransformersRules rules{PrefixSpace::first, true, true};
   auto tokenizer =
       std::make_unique<TransformersSentencePieceModel>(std::move(model), added, rules, file.path());
-  check_added_tokens(added, *tokenizer, NormalizerKind::none, file.path(), place(kTokens));
-  return {std::move(tokenizer), std::move(added), NormalizerKind::none, read_post_processing(file)};
+  check_added_tokens(added, *tokenizer, Normalizer(), file.path(), place(kTokens));
+  return {std::move(tokenizer), std::move(added), Normalizer(), read_post_processing(file)};
 }
 
 }  // namespace safetylock
