@@ -9,6 +9,7 @@
 #include "safetylock/error.h"
 #include "text/template_spans.h"
 #include "text/tokenizer_digest.h"
+#include "text/tokenizer_folder.h"
 #include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_parts.h"
@@ -31,8 +32,6 @@ void check_text(std::string_view text) {
                  std::to_string(text.size()), ""});
   }
 }
-
-constexpr const char* kTokenizerJson = "tokenizer.json";
 
 using MayBeSpecial = std::function<bool(size_t begin, size_t end)>;  // of original bytes
 
@@ -176,11 +175,7 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
 Tokenizer Tokenizer::from_pretrained(const std::string& path_or_repository) {
   const std::string path = resolve_model_path(path_or_repository);
   if (is_directory(path)) {
-    const bool only_model = !is_regular_file(join_path(path, kTokenizerJson)) &&
-                            is_regular_file(join_path(path, "tokenizer.model"));
-    if (only_model) return Tokenizer(std::make_unique<Impl>(read_sentencepiece_folder(path)));
-    return from_tokenizer_json_text(read_model_file(path, kTokenizerJson, kMaxTokenizerJsonBytes),
-                                    join_path(path, kTokenizerJson));
+    return Tokenizer(std::make_unique<Impl>(read_tokenizer_folder(path)));
   }
   return Tokenizer(std::make_unique<Impl>(read_gguf_tokenizer(GgufFile(path))));
 }
@@ -194,7 +189,7 @@ Tokenizer Tokenizer::from_sentencepiece(const std::string& path) {
 }
 
 Tokenizer Tokenizer::from_tokenizer_json_text(std::string_view json, const std::string& file) {
-  return Tokenizer(std::make_unique<Impl>(read_tokenizer_json(json, file)));
+  return Tokenizer(std::make_unique<Impl>(TokenizerJson(json, file).parts()));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

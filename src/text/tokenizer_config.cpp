@@ -68,18 +68,38 @@ AddedToken token_at(const JsonObject& object, const std::string& key, bool speci
 
 class ConfigReader {
  public:
-  explicit ConfigReader(const std::string& folder) : folder_(folder) {}
+  explicit ConfigReader(const std::string& folder)
+      : folder_(folder), path_(join_path(folder, "tokenizer_config.json")) {}
 
+  /// Beside a tokenizer.model.
   TokenizerConfig run() {
-    const std::string path = join_path(folder_, "tokenizer_config.json");
-    if (!is_regular_file(path)) {
-      throw Error({"cfg.missing", path, "", "a tokenizer_config.json beside tokenizer.model", "none",
+    if (!is_regular_file(path_)) {
+      throw Error({"cfg.missing", path_, "", "a tokenizer_config.json beside tokenizer.model", "none",
                    "It says by which rules the model's text was encoded; a model file alone is read by "
                    "Tokenizer::from_sentencepiece"});
     }
-    const Json json = parse_json(read_file(path, kMaxConfigBytes), path);
-    const JsonObject config(json, path);
-    out_.file = path;
+    const Json json = parse_json(read_file(path_, kMaxConfigBytes), path_);
+    const JsonObject config(json, path_);
+    read_class(config);
+    if (config.has("sp_model_kwargs") && !config.object("sp_model_kwargs").value().empty())
+      fail("spm.unsupported", config, "sp_model_kwargs", "none", config.at("sp_model_kwargs"));
+    read(config);
+    return std::move(out_);
+  }
+
+  /// Beside a tokenizer.json.
+  TokenizerConfig run(const std::string& tokenizer_class, const std::vector<AddedToken>& of_file) {
+    out_.tokenizer_class = tokenizer_class;
+    of_file_ = &of_file;
+    Json json = Json::object();
+    if (is_regular_file(path_)) json = parse_json(read_file(path_, kMaxConfigBytes), path_);
+    read(JsonObject(json, path_));
+    return std::move(out_);
+  }
+
+ private:
+  void read(const JsonObject& config) {
+    out_.file = path_;
     read_settings(config);
     if (config.has("added_tokens_decoder")) {
       read_declared(config.object("added_tokens_decoder"));
@@ -88,11 +108,9 @@ class ConfigReader {
       read_transformers_4(config);
     }
     read_extra(config);
-    return std::move(out_);
   }
 
- private:
-  void read_settings(const JsonObject& config) {
+  void read_class(const JsonObject& config) {
     std::string name = config.string("tokenizer_class");
     if (name.ends_with("Fast")) name.resize(name.size() - 4);
     const auto known = [&](const ClassToken& t) { return name == t.tokenizer_class; };
@@ -103,14 +121,16 @@ class ConfigReader {
            "\"" + escape_untrusted(name) + "\"", "A folder with a tokenizer.json says these rules itself"});
     }
     out_.tokenizer_class = name;
+  }
+
+  void read_settings(const JsonObject& config) {
     if (config.has("legacy")) out_.legacy = config.boolean_or("legacy", false);
     if (config.has("add_prefix_space")) out_.add_prefix_space = config.boolean_or("add_prefix_space", true);
     out_.add_bos_token = config.boolean_or("add_bos_token", false);
     out_.add_eos_token = config.boolean_or("add_eos_token", false);
     if (config.boolean_or("split_special_tokens", false))
-      fail("spm.unsupported", config, "split_special_tokens", "false", config.at("split_special_tokens"));
-    if (config.has("sp_model_kwargs") && !config.object("sp_model_kwargs").value().empty())
-      fail("spm.unsupported", config, "sp_model_kwargs", "none", config.at("sp_model_kwargs"));
+      fail(of_file_ != nullptr ? "bpe.unsupported" : "spm.unsupported", config, "split_special_tokens",
+           "false", config.at("split_special_tokens"));
     if (!config.has("chat_control_tokens")) return;
     for (const std::string& token : strings(config, "chat_control_tokens"))
       out_.chat_control_tokens.insert(token);
@@ -210,12 +230,26 @@ class ConfigReader {
       }
       close_declared(added_path);
     }
+    const size_t of_added_tokens = out_.declared;
+    if (of_file_ != nullptr) add_tokens_of_file();
     read_named(config, &map);
     for (const AddedToken& token : extra_tokens(config)) {
       if (AddedToken* known = find(token.content)) known->special = true;
     }
-    for (size_t i = 0; i < out_.declared; ++i) out_.tokens[i].normalized = !out_.tokens[i].special;
+    if (of_file_ == nullptr) {
+      for (size_t i = 0; i < of_added_tokens; ++i) out_.tokens[i].normalized = !out_.tokens[i].special;
+    }
     check_map(map);
+  }
+
+  // What tokenizer.json says of an id goes before added_tokens.json.
+  void add_tokens_of_file() {
+    std::unordered_set<TokenId> ids;
+    for (const AddedToken& token : *of_file_) ids.insert(token.id);
+    std::erase_if(out_.tokens, [&](const AddedToken& token) { return ids.contains(token.id); });
+    out_.tokens.insert(out_.tokens.end(), of_file_->begin(), of_file_->end());
+    index_.clear();
+    close_declared(path_);
   }
 
   // transformers 5 leaves out what the map lists here; a token that is then missing would be a silent loss.
@@ -280,7 +314,8 @@ class ConfigReader {
     for (AddedToken& token : extra_tokens(config)) add(std::move(token));
   }
 
-  std::string folder_;
+  std::string folder_, path_;
+  const std::vector<AddedToken>* of_file_ = nullptr;
   TokenizerConfig out_;
   std::unordered_map<std::string, size_t> index_;  // of out_.tokens, by content
 };
@@ -289,6 +324,11 @@ class ConfigReader {
 
 TokenizerConfig read_tokenizer_config(const std::string& folder) {
   return ConfigReader(folder).run();
+}
+
+TokenizerConfig read_tokenizer_config(const std::string& folder, const std::string& tokenizer_class,
+                                      const std::vector<AddedToken>& of_file) {
+  return ConfigReader(folder).run(tokenizer_class, of_file);
 }
 
 }  // namespace safetylock

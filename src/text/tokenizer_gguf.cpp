@@ -24,7 +24,7 @@ std::string place(const std::string& key) {
 
 // The pre-tokenizer that transformers gives to `tokenizer.ggml.pre`. It has no entry for "smollm" and uses
 // GPT-2's pattern, without the split at digits of SmolLM's own tokenizer.json.
-constexpr std::array<std::pair<std::string_view, PreTokenizerKind>, 7> kPreTokenizers{{
+constexpr std::array<std::pair<std::string_view, PreTokenizerKind>, 11> kPreTokenizers{{
     {"gpt-2", PreTokenizerKind::gpt2},
     {"smollm", PreTokenizerKind::gpt2},
     {"llama-bpe", PreTokenizerKind::llama3},
@@ -32,6 +32,10 @@ constexpr std::array<std::pair<std::string_view, PreTokenizerKind>, 7> kPreToken
     {"llama-v3", PreTokenizerKind::llama3},
     {"qwen2", PreTokenizerKind::qwen2},
     {"deepseek-r1-qwen", PreTokenizerKind::qwen2},
+    {"tekken", PreTokenizerKind::tekken},
+    {"gpt-4o", PreTokenizerKind::gpt4o},
+    {"llama4", PreTokenizerKind::gpt4o},
+    {"falcon3", PreTokenizerKind::llama3},
 }};
 
 PreTokenizerKind read_pre_tokenizer(const GgufFile& file) {

@@ -35,6 +35,11 @@ WordCut read_pre_tokenizer(const JsonObject& root);
 /// Where a Metaspace stage puts a U+2581.
 PrefixSpace read_metaspace(const JsonObject& stage);
 
+/// Vocabulary and merges. Of `added`, those in the vocabulary may be spelled in any way, and the control
+/// tokens are never made of text. Throws bpe.*.
+BpeModel read_model(const JsonObject& model, BpeAlphabet alphabet, bool ignore_merges,
+                    const std::vector<AddedToken>& added);
+
 /// ByteLevel.
 void check_byte_level_decoder(const JsonObject& root);
 /// Replace, ByteFallback, Fuse, Strip and Metaspace.

@@ -79,11 +79,15 @@ void BpeBuilder::add_token(std::string_view spelling) {
              ? ""
              : "This is not a byte-level BPE vocabulary, or its control tokens are not marked as such");
   }
-  if (!vocabulary_.append(*bytes)) {
-    fail("bpe.vocab_id", where, "each token once",
-         quoted(spelling) + " with ids " + std::to_string(*vocabulary_.find(*bytes)) + " and " +
-             std::to_string(vocabulary_.size()));
-  }
+  add_bytes(*bytes);
+}
+
+void BpeBuilder::add_bytes(std::string_view bytes) {
+  check_token_count(bytes);
+  if (vocabulary_.append(bytes)) return;
+  fail("bpe.vocab_id", vocabulary_place_, "each token once",
+       quoted(bytes) + " with ids " + std::to_string(*vocabulary_.find(bytes)) + " and " +
+           std::to_string(vocabulary_.size()));
 }
 
 void BpeBuilder::add_added_token(std::string_view content) {

@@ -45,6 +45,8 @@ class BpeBuilder {
 
   /// The next token. Throws bpe.vocab_key, bpe.vocab_id (spelled twice), limit.*.
   void add_token(std::string_view spelling);
+  /// The next token, as the bytes it stands for.
+  void add_bytes(std::string_view bytes);
   /// The next token, which is an added one: any spelling.
   void add_added_token(std::string_view content);
   void reserve(size_t tokens, size_t merges);

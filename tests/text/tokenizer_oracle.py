@@ -25,10 +25,11 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import gguf
 import numpy as np
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, CohereTokenizer, GPT2Tokenizer, Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import TikTokenConverter, bytes_to_unicode
 from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
+from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 SEED = 20241014
 MODELS = {
@@ -162,6 +163,17 @@ def save(tokenizer: Tokenizer, folder: pathlib.Path) -> pathlib.Path:
 def from_gguf(name: str) -> Tokenizer:
     with contextlib.redirect_stderr(io.StringIO()):
         return AutoTokenizer.from_pretrained(models_folder(), gguf_file=MODELS[name]).backend_tokenizer
+
+
+def phi4_mini_tokenizer(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    """The pipeline of the published Phi-4-mini file: GPT-4o's pattern, written as what is not to be removed."""
+    tokenizer = Tokenizer(models.BPE(vocab=dict(vocab), merges=merges))
+    split = pre_tokenizers.Split(Regex(GGUF_PRE_TOKENIZER_SPLITS["gpt-4o"]), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, rstrip=t.endswith("end|>")) for t in ("<|endoftext|>", "<|user|>", "<|im_end|>")])
+    return tokenizer
 
 
 def llama3_tokenizer(vocab: dict[str, int], folder: pathlib.Path) -> Tokenizer:
@@ -327,13 +339,14 @@ def main() -> int:
         "Qwen2Tokenizer (NFC)": qwen,
         "Llama 3": llama3_tokenizer(vocab, args.work / "llama3"),
         "GPT2Tokenizer": gpt2,
+        "Phi-4-mini": phi4_mini_tokenizer(vocab, merges),
         "CohereTokenizer (SmolLM's pre-tokenizer)": cohere,
         "added tokens with flags": flagged,
     }.items():
         folder = save(oracle, args.work / name.split()[0].lower())
         wrong += check(driver, name, oracle, folder, texts)[0]
 
-    for pre in ("llama-bpe", "gpt-2"):
+    for pre in ("llama-bpe", "gpt-2", "tekken", "gpt-4o"):
         path = write_gguf(args.work / f"{pre}.gguf", pre, vocab, merges)
         wrong += check(driver, f"GGUF, pre {pre}", gguf_backend(path), path, texts[:len(texts) // 4])[0]
 
