@@ -231,11 +231,11 @@ class ConfigReader {
       close_declared(added_path);
     }
     const size_t of_added_tokens = out_.declared;
-    if (of_file_ != nullptr) add_tokens_of_file();
-    read_named(config, &map);
     for (const AddedToken& token : extra_tokens(config)) {
       if (AddedToken* known = find(token.content)) known->special = true;
     }
+    if (of_file_ != nullptr) add_tokens_of_file();
+    read_named(config, &map);
     if (of_file_ == nullptr) {
       for (size_t i = 0; i < of_added_tokens; ++i) out_.tokens[i].normalized = !out_.tokens[i].special;
     }

@@ -88,14 +88,17 @@ class AddedTokenList {
  public:
   AddedTokenList(const TokenizerJson& json, const std::vector<AddedToken>& first)
       : alphabet_(json.alphabet()), vocabulary_(json.vocabulary()) {
-    for (const AddedToken& token : first) add(token);
+    for (const AddedToken& token : first) add(token, true);
   }
 
-  /// One that is there already keeps its first description, but becomes special.
-  void add(AddedToken token) {
-    const auto known = index_.find(token.content);
-    if (known != index_.end()) {
-      tokens_[known->second].special |= token.special;
+  /// One that is there already keeps its first description; a special one is a control token from now on, but
+  /// special itself only where it was listed with an id, `declared`.
+  void add(AddedToken token, bool declared) {
+    const auto found = index_.find(token.content);
+    if (found != index_.end()) {
+      AddedToken& known = tokens_[found->second];
+      known.special |= declared && token.special;
+      known.control |= token.special;
       return;
     }
     const auto in_vocabulary = vocabulary_.find(token.content);
@@ -110,7 +113,7 @@ class AddedTokenList {
   std::vector<AddedToken> take(const TokenizerConfig& config) {
     for (AddedToken& token : tokens_) {
       const bool marker = alphabet_ == BpeAlphabet::characters && is_control_marker(token.content);
-      token.control = token.special || marker || config.chat_control_tokens.contains(token.content);
+      token.control |= token.special || marker || config.chat_control_tokens.contains(token.content);
     }
     return std::move(tokens_);
   }
@@ -130,7 +133,7 @@ TokenizerParts read_json(const std::string& folder) {
       read_tokenizer_config(folder, class_of(folder, json.alphabet()), json.added_tokens());
   std::optional<ClassStages> stages = stages_of(config);
   AddedTokenList added(json, stages ? std::vector<AddedToken>{} : json.added_tokens());
-  for (const AddedToken& token : config.tokens) added.add(token);
+  for (size_t i = 0; i < config.tokens.size(); ++i) added.add(config.tokens[i], i < config.declared);
   return json.parts(added.take(config), std::move(stages));
 }
 
