@@ -201,6 +201,11 @@ Normalizer Normalizer::metaspace() {
   return Normalizer({{Step::Kind::replace, " ", std::string(kMetaspace)}});
 }
 
+Normalizer Normalizer::prepended_metaspace() {
+  return Normalizer({{Step::Kind::prepend, "", std::string(kMetaspace)},
+                     {Step::Kind::replace, " ", std::string(kMetaspace)}});
+}
+
 NormalizedText Normalizer::operator()(std::string_view text, size_t base) const {
   NormalizedText out(text, base);
   for (const Step& step : steps_) {

@@ -70,6 +70,8 @@ class Normalizer {
   static Normalizer nfc();
   /// Every space becomes U+2581.
   static Normalizer metaspace();
+  /// A U+2581 is put in front, then as metaspace.
+  static Normalizer prepended_metaspace();
 
   /// `text` must be valid UTF-8 and outlive the result; `base` is added to every range.
   NormalizedText operator()(std::string_view text, size_t base = 0) const;

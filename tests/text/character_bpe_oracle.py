@@ -126,7 +126,9 @@ def check(driver: Driver, name: str, oracle: Tokenizer, folder: pathlib.Path, te
     wrong = compare(name, oracle, driver.run(folder, encoded)[0], texts, False)
     few = texts[:len(texts) // 10]
     wrong += compare(name + ", bos and eos", oracle, driver.run(folder, encoded[:len(few)], "--special")[0], few, True)
-    plain = [t for t in few if not any(m in t for m in MARKERS)]
+    # A word that is a control token as a whole becomes it in tokenizers when merges are ignored, never in ours.
+    stay_text = MARKERS + [t.content for t in oracle.get_added_tokens_decoder().values() if t.special] * oracle.model.ignore_merges
+    plain = [t for t in few if not any(m in t for m in stay_text)]
     oracle.encode_special_tokens = True
     wrong += compare(name + ", special tokens as text", oracle, driver.run(folder, [t.encode() for t in plain], "--plain")[0], plain, False)
     return wrong
@@ -151,12 +153,11 @@ def main() -> int:
     driver, wrong = Driver(args.driver, args.work), 0
     pipelines = list(families())
     texts = texts_of(args.count)
-    share = len(texts) // len(pipelines)
     for i, (name, oracle) in enumerate(pipelines):
         folder = save(oracle, args.work / str(i))
         if i % 2 == 0:
             merges_as_lines(folder)
-        wrong += check(driver, name, oracle, folder, texts[i * share:(i + 1) * share])
+        wrong += check(driver, name, oracle, folder, texts[i::len(pipelines)])
     print(f"{'all equal' if wrong == 0 else f'{wrong} differences'} in {time.time() - start:.0f} s")
     return 1 if wrong else 0
 
