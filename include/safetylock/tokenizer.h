@@ -37,12 +37,15 @@ struct EncodeOptions {
 
 class Tokenizer {
  public:
-  /// Reads the tokenizer of a model: a GGUF file's metadata, or in a Hugging Face folder `tokenizer.json`,
-  /// and where there is none `tokenizer.model` (sentencepiece BPE) under the rules of the class that
-  /// `tokenizer_config.json` names, LlamaTokenizer or GemmaTokenizer.
+  /// Reads the tokenizer of a model: a GGUF file's metadata, or a Hugging Face folder as transformers 5's
+  /// AutoTokenizer does. There `tokenizer.json` counts, under the rules of the class that
+  /// `tokenizer_config.json` names and with the special tokens it lists; where there is none Mistral's
+  /// `tekken.json`; else `tokenizer.model` (sentencepiece BPE) of the classes LlamaTokenizer and
+  /// GemmaTokenizer.
   static Tokenizer from_pretrained(const std::string& path);
-  /// Reads `tokenizer.json` (Hugging Face tokenizers) of byte-level BPE with the GPT-2, SmolLM, Llama-3 or
-  /// Qwen2 pre-tokenizer. Throws Error bpe.* naming JSON path and rule for anything else.
+  /// Reads `tokenizer.json` (Hugging Face tokenizers) by itself: byte-level BPE with the pre-tokenizer of
+  /// GPT-2, SmolLM, Llama 3, Qwen2, tekken or GPT-4o, or BPE of a sentencepiece vocabulary (Llama 2, Mistral,
+  /// Phi-3, Gemma). Throws Error bpe.* naming JSON path and rule for anything else.
   static Tokenizer from_tokenizer_json(const std::string& path);
   /// As above, from bytes; `file` labels errors.
   static Tokenizer from_tokenizer_json_text(std::string_view json, const std::string& file);

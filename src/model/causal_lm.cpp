@@ -55,8 +55,10 @@ void check_vocabulary(const Tokenizer& tokenizer, const Checkpoint& checkpoint) 
   throw Error({.code = "cfg.vocab",
                .file = checkpoint.path(),
                .where = "tokenizer",
-               .expected = "at most " + std::to_string(rows) + " tokens, the rows of the embedding",
-               .found = std::to_string(tokenizer.vocab_size()),
+               .expected = "at most " + std::to_string(rows) +
+                           " tokens: vocab_size, embedding and lm_head have " + std::to_string(rows) +
+                           " rows each",
+               .found = std::to_string(tokenizer.vocab_size()) + " tokens",
                .hint = "The tokenizer belongs to another model, or to one whose embedding was resized"});
 }
 

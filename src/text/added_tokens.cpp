@@ -49,7 +49,7 @@ std::optional<StringMatcher::Match> StringMatcher::find(std::string_view text, s
   return std::nullopt;
 }
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens, NormalizerKind normalizer)
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer)
     : tokens_([&] {
         std::sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
         return std::move(tokens);
@@ -63,14 +63,13 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, NormalizerKind normaliz
 }
 
 AddedTokens::Set AddedTokens::make_set(const std::vector<AddedToken>& tokens, bool normalized,
-                                       NormalizerKind normalizer) {
+                                       const Normalizer& normalizer) {
   std::vector<size_t> indices;
   std::vector<std::string> strings;
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i].normalized != normalized) continue;
     indices.push_back(i);
-    const NormalizedText content(normalized ? normalizer : NormalizerKind::none, tokens[i].content, 0);
-    strings.emplace_back(content.text());
+    strings.emplace_back(normalized ? std::string(normalizer(tokens[i].content).text()) : tokens[i].content);
   }
   return {std::move(indices), StringMatcher(strings)};
 }

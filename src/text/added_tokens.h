@@ -71,7 +71,7 @@ class AddedTokens {
   };
 
   /// Contents and ids are distinct (the loaders prove it), also after normalisation.
-  AddedTokens(std::vector<AddedToken> tokens, NormalizerKind normalizer);
+  AddedTokens(std::vector<AddedToken> tokens, const Normalizer& normalizer);
 
   /// Cuts at the tokens with `normalized` false (of raw text) or true (of normalised text).
   std::vector<Piece> cut(std::string_view text, bool normalized, const Rules& rules) const;
@@ -85,7 +85,7 @@ class AddedTokens {
     std::vector<size_t> tokens;  // indices into tokens_
     StringMatcher matcher;
   };
-  static Set make_set(const std::vector<AddedToken>& tokens, bool normalized, NormalizerKind normalizer);
+  static Set make_set(const std::vector<AddedToken>& tokens, bool normalized, const Normalizer& normalizer);
 
   std::vector<AddedToken> tokens_;
   Set raw_;

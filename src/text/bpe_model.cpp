@@ -5,15 +5,29 @@
 #include <functional>
 #include <string>
 
+#include "text/byte_piece.h"
+#include "text/tokenizer_digest.h"
+#include "text/unicode.h"
+
 namespace safetylock {
 
-BpeModel::BpeModel(Vocabulary vocabulary, bool ignore_merges)
-    : vocabulary_(std::move(vocabulary)), ignore_merges_(ignore_merges) {
+BpeModel::BpeModel(Vocabulary vocabulary, BpeAlphabet alphabet, bool ignore_merges)
+    : vocabulary_(std::move(vocabulary)), alphabet_(alphabet), ignore_merges_(ignore_merges) {
   for (unsigned b = 0; b < 256; ++b) {
-    const char byte = static_cast<char>(b);
-    const auto id = vocabulary_.find({&byte, 1});
+    const auto id = vocabulary_.find(alphabet == BpeAlphabet::bytes ? std::string(1, static_cast<char>(b))
+                                                                    : byte_piece(b));
     byte_ids_[b] = id ? static_cast<std::uint32_t>(*id) : kNone;
   }
+}
+
+void BpeModel::forbid(TokenId id) {
+  const auto i = static_cast<size_t>(id);
+  if (forbidden_.size() <= i) forbidden_.resize(i + 1);
+  forbidden_[i] = true;
+}
+
+bool BpeModel::is_forbidden(TokenId id) const noexcept {
+  return static_cast<size_t>(id) < forbidden_.size() && forbidden_[static_cast<size_t>(id)];
 }
 
 std::optional<TokenId> BpeModel::byte_token(unsigned char byte) const noexcept {
@@ -31,6 +45,7 @@ MergeError BpeModel::add_merge(TokenId left, TokenId right) {
   const Merge m{static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right)};
   const auto joined = vocabulary_.find(std::string(vocabulary_.bytes(left)).append(vocabulary_.bytes(right)));
   if (!joined) return MergeError::unknown_result;
+  if (is_forbidden(left) || is_forbidden(right) || is_forbidden(*joined)) return MergeError::none;
   if (index_.size() < 2 * (merges_.size() + 1)) grow();
   Slot& slot = index_[slot_of(m.left, m.right)];
   if (slot.rank != kNone) return MergeError::duplicate;
@@ -65,12 +80,12 @@ std::uint32_t BpeModel::rank_of(std::uint32_t left, std::uint32_t right) const n
 
 void BpeModel::encode(std::string_view word, Scratch& scratch, std::vector<Token>& out) const {
   if (ignore_merges_) {
-    if (const auto whole = vocabulary_.find(word)) {
+    if (const auto whole = vocabulary_.find(word); whole && !is_forbidden(*whole)) {
       out.push_back({*whole, 0, word.size()});
       return;
     }
   }
-  split_bytes(word, scratch);
+  split(word, scratch);
   if (scratch.symbols_.empty()) return;
   merge(scratch);
   for (std::uint32_t i = 0; i != kNone; i = scratch.symbols_[i].next) {
@@ -79,14 +94,30 @@ void BpeModel::encode(std::string_view word, Scratch& scratch, std::vector<Token
   }
 }
 
-void BpeModel::split_bytes(std::string_view word, Scratch& scratch) const {
+std::uint32_t BpeModel::character_token(std::string_view character) const noexcept {
+  const auto id = vocabulary_.find(character);
+  return id && !is_forbidden(*id) ? static_cast<std::uint32_t>(*id) : kNone;
+}
+
+void BpeModel::split(std::string_view word, Scratch& scratch) const {
   auto& symbols = scratch.symbols_;
   symbols.clear();
-  for (std::uint32_t i = 0; i < word.size(); ++i) {
-    const std::uint32_t id = byte_ids_[static_cast<unsigned char>(word[i])];
-    if (id == kNone) continue;
+  const auto add = [&](std::uint32_t id, size_t begin, size_t end) {
+    if (id == kNone) return;
     const auto position = static_cast<std::uint32_t>(symbols.size());
-    symbols.push_back({id, kNone, position - 1, position + 1, i, i + 1});
+    symbols.push_back({id, kNone, position - 1, position + 1, static_cast<std::uint32_t>(begin),
+                       static_cast<std::uint32_t>(end)});
+  };
+  for (size_t i = 0; i < word.size();) {
+    const size_t end = alphabet_ == BpeAlphabet::bytes ? i + 1 : unicode::character_end(word, i);
+    const std::uint32_t whole =
+        alphabet_ == BpeAlphabet::bytes ? kNone : character_token(word.substr(i, end - i));
+    if (whole != kNone) {
+      add(whole, i, end);
+    } else {
+      for (size_t k = i; k < end; ++k) add(byte_ids_[static_cast<unsigned char>(word[k])], k, k + 1);
+    }
+    i = end;
   }
   if (symbols.empty()) return;
   symbols.front().previous = kNone;
@@ -98,6 +129,17 @@ void BpeModel::push_candidate(Scratch& scratch, std::uint32_t position) const {
   symbol.rank = symbol.next == kNone ? kNone : rank_of(symbol.id, scratch.symbols_[symbol.next].id);
   if (symbol.rank == kNone) return;
   scratch.heap_.push_back(std::uint64_t{symbol.rank} << 32 | position);
+}
+
+void BpeModel::write_digest(DigestWriter& out) const {
+  out.number(ignore_merges_ ? 1 : 0);
+  out.number(vocabulary_.size());
+  for (size_t id = 0; id < vocabulary_.size(); ++id) out.text(vocabulary_.bytes(static_cast<TokenId>(id)));
+  out.number(merges_.size());
+  for (const Merge& merge : merges_) {
+    out.number(merge.left);
+    out.number(merge.right);
+  }
 }
 
 // Takes the lowest rank first, the leftmost of equal ones. A candidate whose pair has changed since it was

@@ -1,5 +1,5 @@
 // Byte-pair encoding of one word (Sennrich et al. 2016) by ranked merges, as Hugging Face's BPE model does
-// it.
+// it: over bytes, or over characters with bytes to fall back to.
 #pragma once
 
 #include <array>
@@ -16,6 +16,12 @@ namespace safetylock {
 
 /// Why a merge was not taken.
 enum class MergeError { none, unknown_result, duplicate };
+
+/// What a word is cut into before anything is merged.
+enum class BpeAlphabet {
+  bytes,       ///< each byte is the token of that one byte
+  characters,  ///< each character is its token; one without a token is the tokens <0xNN> of its bytes
+};
 
 /// Immutable once filled; encode from any thread, each with its own Scratch.
 class BpeModel {
@@ -42,10 +48,15 @@ class BpeModel {
   };
 
   /// `ignore_merges`: a word that is a token as a whole is that token, whatever its merges would give.
-  BpeModel(Vocabulary vocabulary, bool ignore_merges);
+  BpeModel(Vocabulary vocabulary, BpeAlphabet alphabet, bool ignore_merges);
+
+  /// Makes `id` a token that no word becomes: not as a whole, not by merging and not as a character. Only an
+  /// added token gives it. To be called before merges are added.
+  void forbid(TokenId id);
 
   void reserve_merges(size_t count);
-  /// Adds the next merge in rank order: tokens `left` and `right` become the token of their joined bytes.
+  /// Adds the next merge in rank order: tokens `left` and `right` become the token of their joined bytes. One
+  /// with a forbidden token is passed over.
   MergeError add_merge(TokenId left, TokenId right);
 
   /// Appends the tokens of `word` (at most 2^31 bytes) to `out`. Bytes without a symbol are left out, as
@@ -53,8 +64,9 @@ class BpeModel {
   void encode(std::string_view word, Scratch& scratch, std::vector<Token>& out) const;
 
   const Vocabulary& vocabulary() const noexcept { return vocabulary_; }
+  BpeAlphabet alphabet() const noexcept { return alphabet_; }
   bool ignore_merges() const noexcept { return ignore_merges_; }
-  /// Id of the one-byte token, nothing when the vocabulary lacks it.
+  /// Id of the token that stands for one byte, nothing when the vocabulary lacks it.
   std::optional<TokenId> byte_token(unsigned char byte) const noexcept;
 
   struct Merge {
@@ -62,19 +74,26 @@ class BpeModel {
   };
   const std::vector<Merge>& merges() const noexcept { return merges_; }  ///< in rank order
 
+  /// Vocabulary, merges and flags.
+  void write_digest(DigestWriter& out) const;
+
  private:
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
   std::uint32_t rank_of(std::uint32_t left, std::uint32_t right) const noexcept;
   size_t slot_of(std::uint32_t left, std::uint32_t right) const noexcept;
   void grow();
-  void split_bytes(std::string_view word, Scratch& scratch) const;
+  bool is_forbidden(TokenId id) const noexcept;
+  std::uint32_t character_token(std::string_view character) const noexcept;
+  void split(std::string_view word, Scratch& scratch) const;
   void merge(Scratch& scratch) const;
   void push_candidate(Scratch& scratch, std::uint32_t position) const;
 
   Vocabulary vocabulary_;
+  BpeAlphabet alphabet_;
   bool ignore_merges_;
   std::array<std::uint32_t, 256> byte_ids_{};
+  std::vector<bool> forbidden_;  // by id; ids past the end are not
   std::vector<Merge> merges_;
   std::vector<std::uint32_t> results_;  // id of the joined token, by rank
   struct Slot {

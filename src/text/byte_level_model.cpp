@@ -55,19 +55,11 @@ std::string ByteLevelModel::decode(const std::vector<Piece>& pieces) const {
   return utf8::to_valid(decode_bytes(pieces));
 }
 
-void ByteLevelModel::write_digest(DigestWriter& out, NormalizerKind normalizer) const {
+void ByteLevelModel::write_digest(DigestWriter& out, const Normalizer& normalizer) const {
   out.text("safetylock tokenizer 1: byte-level BPE");
   out.text(name_of(pre_tokenizer_));
-  out.text(name_of(normalizer));
-  out.number(bpe_.ignore_merges() ? 1 : 0);
-  const Vocabulary& vocabulary = bpe_.vocabulary();
-  out.number(vocabulary.size());
-  for (size_t id = 0; id < vocabulary.size(); ++id) out.text(vocabulary.bytes(static_cast<TokenId>(id)));
-  out.number(bpe_.merges().size());
-  for (const auto& merge : bpe_.merges()) {
-    out.number(merge.left);
-    out.number(merge.right);
-  }
+  out.text(normalizer.name());
+  bpe_.write_digest(out);
 }
 
 }  // namespace safetylock

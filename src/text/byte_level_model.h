@@ -18,7 +18,7 @@ class ByteLevelModel final : public SubwordModel {
   std::string_view bytes(TokenId id) const override { return bpe_.vocabulary().bytes(id); }
   std::string decode(const std::vector<Piece>& pieces) const override;
   std::string decode_bytes(const std::vector<Piece>& pieces) const override;
-  void write_digest(DigestWriter& out, NormalizerKind normalizer) const override;
+  void write_digest(DigestWriter& out, const Normalizer& normalizer) const override;
 
  private:
   BpeModel bpe_;

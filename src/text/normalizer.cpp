@@ -94,76 +94,156 @@ bool is_inert(std::string_view text) {
 
 }  // namespace
 
-std::string_view name_of(NormalizerKind kind) noexcept {
-  switch (kind) {
-    case NormalizerKind::nfc:
-      return "nfc";
-    case NormalizerKind::metaspace:
-      return "metaspace";
-    case NormalizerKind::none:
-      break;
+// The next state of a text, made from front to back.
+class NormalizedText::Rewriting {
+ public:
+  explicit Rewriting(NormalizedText& text) : target_(text) {
+    const size_t expected = text.text().size() + text.text().size() / 2;
+    text_.reserve(expected);
+    alignment_.reserve(expected);
   }
-  return "none";
-}
 
-NormalizedText::NormalizedText(NormalizerKind kind, std::string_view original, size_t base)
-    : original_(original), base_(base) {
-  if (kind == NormalizerKind::nfc && !is_inert(original)) apply_nfc();
-  if (kind == NormalizerKind::metaspace) apply_metaspace(false);
-}
-
-NormalizedText NormalizedText::with_metaspace(std::string_view original, size_t base, bool prefix) {
-  NormalizedText text(NormalizerKind::none, original, base);
-  text.apply_metaspace(prefix);
-  return text;
-}
-
-void NormalizedText::apply_metaspace(bool prefix) {
-  const bool has_prefix =
-      original_.empty() || original_.starts_with(' ') || original_.starts_with(kMetaspace);
-  if ((!prefix || has_prefix) && original_.find(' ') == std::string_view::npos) return;
-  changed_ = true;
-  normalized_.reserve(original_.size() + original_.size() / 2);
-  alignment_.reserve(original_.size() + original_.size() / 2);
-  if (prefix && !has_prefix) {
-    normalized_ = kMetaspace;
-    alignment_.resize(normalized_.size(), {0, unicode::character_end(original_, 0)});
+  /// Appends what stands for bytes [begin, end) of the text so far.
+  void put(std::string_view bytes, size_t begin, size_t end) {
+    text_ += bytes;
+    alignment_.resize(text_.size(), target_.place_of(begin, end));
   }
-  for (size_t at = 0; at < original_.size();) {
-    const size_t end = unicode::character_end(original_, at);
-    normalized_ += original_[at] == ' ' ? kMetaspace : original_.substr(at, end - at);
-    alignment_.resize(normalized_.size(), {at, end});
-    at = end;
-  }
-}
-
-void NormalizedText::apply_nfc() {
-  changed_ = true;
-  size_t at = 0;  // next original character
-  for (const Change& c : recompose(decompose(original_))) {
-    // As in Hugging Face, a character that replaces several has the place of the first of them, and an
-    // additional one that of the original character before `at`.
-    ByteRange place{0, 0};
-    if (c.change <= 0) {
-      place = {at, unicode::character_end(original_, at)};
-      for (int n = 0; n <= -c.change; ++n) at = unicode::character_end(original_, at);
-    } else if (at > 0) {
-      place = {unicode::character_begin(original_, at - 1), at};
+  /// Appends bytes [begin, end) as they are.
+  void keep(size_t begin, size_t end) {
+    const std::string_view old = target_.text();
+    for (size_t at = begin; at < end;) {
+      const size_t next = unicode::character_end(old, at);
+      put(old.substr(at, next - at), at, next);
+      at = next;
     }
-    utf8::append(normalized_, c.c);
-    alignment_.resize(normalized_.size(), place);
   }
+  void finish() {
+    target_.normalized_ = std::move(text_);
+    target_.alignment_ = std::move(alignment_);
+    target_.changed_ = true;
+  }
+
+ private:
+  NormalizedText& target_;
+  std::string text_;
+  std::vector<ByteRange> alignment_;
+};
+
+void NormalizedText::replace(std::string_view wanted, std::string_view content) {
+  const std::string_view old = text();
+  size_t found = old.find(wanted);
+  if (found == std::string_view::npos) return;
+  Rewriting next(*this);
+  size_t done = 0;
+  for (; found != std::string_view::npos; found = old.find(wanted, done)) {
+    next.keep(done, found);
+    done = found + wanted.size();
+    next.put(content, unicode::character_begin(old, done - 1), done);  // the last character replaced
+  }
+  next.keep(done, old.size());
+  next.finish();
+}
+
+void NormalizedText::prepend(std::string_view content) {
+  if (text().empty()) return;
+  Rewriting next(*this);
+  next.put(content, 0, unicode::character_end(text(), 0));
+  next.keep(0, text().size());
+  next.finish();
+}
+
+void NormalizedText::compose() {
+  const std::string_view old = text();
+  if (is_inert(old)) return;
+  Rewriting next(*this);
+  std::string character;
+  size_t at = 0;  // next character of the text so far
+  for (const Change& c : recompose(decompose(old))) {
+    character.clear();
+    utf8::append(character, c.c);
+    // As in Hugging Face, a character that replaces several has the place of the first of them, and an
+    // additional one that of the character before `at`.
+    if (c.change <= 0) {
+      next.put(character, at, unicode::character_end(old, at));
+      for (int n = 0; n <= -c.change; ++n) at = unicode::character_end(old, at);
+    } else {
+      next.put(character, at == 0 ? 0 : unicode::character_begin(old, at - 1), at);
+    }
+  }
+  next.finish();
+}
+
+ByteRange NormalizedText::place_of(size_t begin, size_t end) const noexcept {
+  if (begin == end) {
+    const size_t at = begin == text().size() ? original_.size() : place_of(begin, begin + 1).begin;
+    return {at, at};
+  }
+  if (changed_) return {alignment_[begin].begin, alignment_[end - 1].end};
+  return {unicode::character_begin(original_, begin), unicode::character_end(original_, end - 1)};
 }
 
 ByteRange NormalizedText::original_range(size_t begin, size_t end) const noexcept {
-  if (begin == end) {
-    const bool at_end = begin == text().size();
-    const size_t at = at_end ? base_ + original_.size() : original_range(begin, begin + 1).begin;
-    return {at, at};
+  const ByteRange place = place_of(begin, end);
+  return {base_ + place.begin, base_ + place.end};
+}
+
+void spell_spaces(NormalizedText& text, PrefixSpace prefix, bool at_start) {
+  text.replace(" ", kMetaspace);
+  const bool wanted = prefix == PrefixSpace::always || (prefix == PrefixSpace::first && at_start);
+  if (wanted && !text.text().starts_with(kMetaspace)) text.prepend(kMetaspace);
+}
+
+Normalizer Normalizer::nfc() {
+  return Normalizer({{Step::Kind::compose, "", ""}});
+}
+
+Normalizer Normalizer::metaspace() {
+  return Normalizer({{Step::Kind::replace, " ", std::string(kMetaspace)}});
+}
+
+Normalizer Normalizer::prepended_metaspace() {
+  return Normalizer({{Step::Kind::prepend, "", std::string(kMetaspace)},
+                     {Step::Kind::replace, " ", std::string(kMetaspace)}});
+}
+
+NormalizedText Normalizer::operator()(std::string_view text, size_t base) const {
+  NormalizedText out(text, base);
+  for (const Step& step : steps_) {
+    switch (step.kind) {
+      case Step::Kind::compose:
+        out.compose();
+        break;
+      case Step::Kind::replace:
+        out.replace(step.wanted, step.content);
+        break;
+      case Step::Kind::prepend:
+        out.prepend(step.content);
+        break;
+    }
   }
-  if (changed_) return {base_ + alignment_[begin].begin, base_ + alignment_[end - 1].end};
-  return {base_ + unicode::character_begin(original_, begin),
-          base_ + unicode::character_end(original_, end - 1)};
+  return out;
+}
+
+std::string Normalizer::name() const {
+  std::string out;
+  // Lengths keep two lists of steps from having one name.
+  const auto quoted = [](const std::string& text) { return std::to_string(text.size()) + ":" + text; };
+  for (const Step& step : steps_) {
+    if (!out.empty()) out += ", ";
+    const bool metaspace = step.wanted == " " && step.content == kMetaspace;
+    switch (step.kind) {
+      case Step::Kind::compose:
+        out += "nfc";
+        break;
+      case Step::Kind::replace:
+        out += metaspace ? "metaspace" : "replace " + quoted(step.wanted) + " by " + quoted(step.content);
+        break;
+      case Step::Kind::prepend:
+        out += "prepend " + quoted(step.content);
+        break;
+    }
+  }
+  return out.empty() ? "none" : out;
 }
 
 }  // namespace safetylock

@@ -15,6 +15,8 @@ enum class PreTokenizerKind {
   smollm,  ///< every digit alone, then GPT-2's pattern between them
   llama3,  ///< digits in runs of at most three
   qwen2,   ///< as llama3, digits one by one
+  tekken,  ///< words end where small letters are followed by capitals; digits one by one
+  gpt4o,   ///< as tekken, with contractions and digits in runs of at most three
 };
 
 /// Stable name, part of the tokenizer digest.
@@ -22,6 +24,9 @@ std::string_view name_of(PreTokenizerKind kind) noexcept;
 
 /// The kind whose pattern is `regex`, character for character: a file's pattern only selects one of ours.
 std::optional<PreTokenizerKind> pretokenizer_of_regex(std::string_view regex) noexcept;
+
+/// The pattern of `kind`, as tokenizer.json spells it; of smollm, the one that is used between digits.
+std::string_view pattern_of(PreTokenizerKind kind) noexcept;
 
 /// Cuts text; one per thread, cheap to make.
 class PreTokenizer {

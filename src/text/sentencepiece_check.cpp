@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "safetylock/error.h"
+#include "text/byte_piece.h"
 #include "text/sentencepiece_file.h"
 #include "text/tokenizer_parts.h"
 
@@ -133,11 +134,6 @@ class PieceCheck {
 };
 
 }  // namespace
-
-std::string byte_piece(unsigned byte) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  return {'<', '0', 'x', kDigits[byte >> 4U & 15U], kDigits[byte & 15U], '>'};
-}
 
 void check_pieces(const SentencePieceFile& model, const std::string& file, const std::string& place) {
   PieceCheck(model, file, place).run();

@@ -49,7 +49,4 @@ SentencePieceFile read_sentencepiece_file(std::string_view bytes, const std::str
 /// its id. Throws spm.piece, spm.piece_length, spm.score, spm.unk, spm.byte_piece, limit.vocabulary.
 void check_pieces(const SentencePieceFile& model, const std::string& file, const std::string& place);
 
-/// "<0x00>" to "<0xFF>".
-std::string byte_piece(unsigned byte);
-
 }  // namespace safetylock

@@ -99,9 +99,8 @@ class TransformersEncoder final : public SubwordModel::Encoder {
       : library_(library), prefix_space_(prefix_space) {}
 
   void encode(std::string_view text, bool at_start, std::vector<SubwordToken>& out) override {
-    const bool prefix =
-        prefix_space_ == PrefixSpace::always || (prefix_space_ == PrefixSpace::first && at_start);
-    const NormalizedText spelled = NormalizedText::with_metaspace(text, 0, prefix);
+    NormalizedText spelled(text, 0);
+    spell_spaces(spelled, prefix_space_, at_start);
     const size_t first = out.size();
     library_.encode(spelled.text(), out);
     for (size_t i = first; i < out.size(); ++i) {
@@ -161,9 +160,9 @@ std::unique_ptr<SubwordModel::Encoder> BareSentencePieceModel::encoder(bool pars
   return std::make_unique<BareEncoder>(parse_special && guarded_ ? *guarded_ : whole_);
 }
 
-void BareSentencePieceModel::write_digest(DigestWriter& out, NormalizerKind normalizer) const {
+void BareSentencePieceModel::write_digest(DigestWriter& out, const Normalizer& normalizer) const {
   out.text("safetylock tokenizer 1: sentencepiece");
-  out.text(name_of(normalizer));
+  out.text(normalizer.name());
   out.text(file().serialised());
 }
 
@@ -217,9 +216,9 @@ std::unique_ptr<SubwordModel::Encoder> TransformersSentencePieceModel::encoder(b
   return std::make_unique<TransformersEncoder>(library_, rules_.prefix_space);
 }
 
-void TransformersSentencePieceModel::write_digest(DigestWriter& out, NormalizerKind normalizer) const {
+void TransformersSentencePieceModel::write_digest(DigestWriter& out, const Normalizer& normalizer) const {
   out.text("safetylock tokenizer 1: sentencepiece under transformers' rules");
-  out.text(name_of(normalizer));
+  out.text(normalizer.name());
   out.number(static_cast<std::uint64_t>(rules_.prefix_space));
   out.number(rules_.merge_by_score ? 1 : 0);
   out.text(file().serialised());

@@ -42,20 +42,13 @@ class BareSentencePieceModel final : public SentencePieceModel {
   std::unique_ptr<Encoder> encoder(bool parse_special) const override;
   std::string decode(const std::vector<Piece>& pieces) const override;
   std::string decode_bytes(const std::vector<Piece>& pieces) const override;
-  void write_digest(DigestWriter& out, NormalizerKind normalizer) const override;
+  void write_digest(DigestWriter& out, const Normalizer& normalizer) const override;
 
  private:
   std::string decode(const std::vector<Piece>& pieces, bool valid) const;
 
   SentencePieceLibrary whole_;                   // every piece as the file says
   std::optional<SentencePieceLibrary> guarded_;  // without user-defined control tokens, where there are any
-};
-
-/// Where transformers puts a U+2581 before a text that does not begin with one.
-enum class PrefixSpace {
-  never,
-  first,   ///< at the start of the whole text ("legacy": false)
-  always,  ///< also behind every added token
 };
 
 struct TransformersRules {
@@ -75,7 +68,7 @@ class TransformersSentencePieceModel final : public SentencePieceModel {
   std::unique_ptr<Encoder> encoder(bool parse_special) const override;
   std::string decode(const std::vector<Piece>& pieces) const override;
   std::string decode_bytes(const std::vector<Piece>& pieces) const override;
-  void write_digest(DigestWriter& out, NormalizerKind normalizer) const override;
+  void write_digest(DigestWriter& out, const Normalizer& normalizer) const override;
 
  private:
   std::string decode(const std::vector<Piece>& pieces, bool valid) const;

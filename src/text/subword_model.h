@@ -53,7 +53,7 @@ class SubwordModel {
   virtual std::string decode_bytes(const std::vector<Piece>& pieces) const = 0;
 
   /// Writes all that decides which ids a text becomes, added tokens aside.
-  virtual void write_digest(DigestWriter& out, NormalizerKind normalizer) const = 0;
+  virtual void write_digest(DigestWriter& out, const Normalizer& normalizer) const = 0;
 };
 
 }  // namespace safetylock

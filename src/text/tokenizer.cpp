@@ -11,6 +11,7 @@
 #include "safetylock/error.h"
 #include "text/template_spans.h"
 #include "text/tokenizer_digest.h"
+#include "text/tokenizer_folder.h"
 #include "text/tokenizer_gguf.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_parts.h"
@@ -34,8 +35,6 @@ void check_text(std::string_view text) {
   }
 }
 
-constexpr const char* kTokenizerJson = "tokenizer.json";
-
 using MayBeSpecial = std::function<bool(size_t begin, size_t end)>;  // of original bytes
 
 }  // namespace
@@ -44,7 +43,7 @@ struct Tokenizer::Impl {
   explicit Impl(TokenizerParts parts)
       : model(std::move(parts.model)),
         added(std::move(parts.added_tokens), parts.normalizer),
-        normalizer(parts.normalizer),
+        normalizer(std::move(parts.normalizer)),
         post_processing(std::move(parts.post_processing)),
         digest(tokenizer_digest(*model, normalizer, added.all())) {
     size = static_cast<std::int64_t>(model->size());
@@ -60,7 +59,7 @@ struct Tokenizer::Impl {
 
   std::unique_ptr<SubwordModel> model;
   AddedTokens added;
-  NormalizerKind normalizer;
+  Normalizer normalizer;
   PostProcessing post_processing;
   std::string digest;
   std::int64_t size = 0;
@@ -83,7 +82,7 @@ class EncodeRun {
       if (piece.token != nullptr) {
         put(piece.token->id, {piece.begin, piece.end});
       } else {
-        encode_text({t_.normalizer, text.substr(piece.begin, piece.end - piece.begin), piece.begin});
+        encode_text(t_.normalizer(text.substr(piece.begin, piece.end - piece.begin), piece.begin));
       }
     }
     return std::move(out_);
@@ -180,10 +179,7 @@ Encoding Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& opt
 Tokenizer Tokenizer::Impl::read(const std::string& path_or_repository) {
   const std::string path = resolve_model_path(path_or_repository);
   if (is_directory(path)) {
-    const bool only_model = !has_model_file(path, kTokenizerJson) && has_model_file(path, "tokenizer.model");
-    if (only_model) return Tokenizer(std::make_unique<Impl>(read_sentencepiece_folder(path)));
-    return from_tokenizer_json_text(read_model_file(path, kTokenizerJson, kMaxTokenizerJsonBytes),
-                                    join_path(path, kTokenizerJson));
+    return Tokenizer(std::make_unique<Impl>(read_tokenizer_folder(path)));
   }
   return Tokenizer(std::make_unique<Impl>(read_gguf_tokenizer(GgufFile(path))));
 }
@@ -204,13 +200,7 @@ Tokenizer Tokenizer::from_sentencepiece(const std::string& path) {
 
 Tokenizer Tokenizer::from_tokenizer_json_text(std::string_view json, const std::string& file) {
   return naming_memory_errors(file, [&] {
-    const std::string label = escape_untrusted(file, 1000);
-    try {
-      return Tokenizer(std::make_unique<Impl>(read_tokenizer_json(json, label)));
-    } catch (const Error& error) {
-      if (error.code() == "json.syntax") refuse_other_format(json.substr(0, kSniffBytes), label, "JSON");
-      throw;
-    }
+    return Tokenizer(std::make_unique<Impl>(TokenizerJson(json, escape_untrusted(file, 1000)).parts()));
   });
 }
 
@@ -242,8 +232,8 @@ std::vector<SubwordModel::Piece> Tokenizer::Impl::pieces(const std::vector<Token
     if (token == nullptr) {
       out.push_back({id, std::nullopt});
     } else if (!token->special || !skip_special_tokens) {
-      const NormalizedText content(token->normalized ? normalizer : NormalizerKind::none, token->content, 0);
-      out.push_back({id, std::string(content.text())});
+      out.push_back(
+          {id, token->normalized ? std::string(normalizer(token->content).text()) : token->content});
     }
   }
   return out;

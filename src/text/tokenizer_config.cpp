@@ -14,6 +14,7 @@ namespace safetylock {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 64U << 20U;  // lists every added token
+constexpr const char* kName = "tokenizer_config.json";
 
 constexpr std::array<const char*, 7> kNamedTokens{"bos_token", "eos_token", "unk_token", "sep_token",
                                                   "pad_token", "cls_token", "mask_token"};
@@ -69,19 +70,38 @@ AddedToken token_at(const JsonObject& object, const std::string& key, bool speci
 
 class ConfigReader {
  public:
-  explicit ConfigReader(const std::string& folder) : folder_(folder) {}
+  explicit ConfigReader(const std::string& folder)
+      : folder_(folder), path_(model_file_label(folder, kName)) {}
 
+  /// Beside a tokenizer.model.
   TokenizerConfig run() {
-    const std::string name = "tokenizer_config.json";
-    const std::string path = model_file_label(folder_, name);
-    if (!has_model_file(folder_, name)) {
-      throw Error({"cfg.missing", path, "", "a tokenizer_config.json beside tokenizer.model", "none",
+    if (!has_model_file(folder_, kName)) {
+      throw Error({"cfg.missing", path_, "", "a tokenizer_config.json beside tokenizer.model", "none",
                    "It says by which rules the model's text was encoded; a model file alone is read by "
                    "Tokenizer::from_sentencepiece"});
     }
-    const JsonTree json = read_model_json(folder_, name, kMaxConfigBytes);
-    const JsonObject config(json, path);
-    out_.file = path;
+    const JsonTree json = read_model_json(folder_, kName, kMaxConfigBytes);
+    const JsonObject config(json, path_);
+    read_class(config);
+    if (config.has("sp_model_kwargs") && !config.object("sp_model_kwargs").value().empty())
+      fail("spm.unsupported", config, "sp_model_kwargs", "none", config.at("sp_model_kwargs"));
+    read(config);
+    return std::move(out_);
+  }
+
+  /// Beside a tokenizer.json.
+  TokenizerConfig run(const std::string& tokenizer_class, const std::vector<AddedToken>& of_file) {
+    out_.tokenizer_class = tokenizer_class;
+    of_file_ = &of_file;
+    JsonTree json{Json::object()};
+    if (has_model_file(folder_, kName)) json = read_model_json(folder_, kName, kMaxConfigBytes);
+    read(JsonObject(json, path_));
+    return std::move(out_);
+  }
+
+ private:
+  void read(const JsonObject& config) {
+    out_.file = path_;
     read_settings(config);
     if (config.has("added_tokens_decoder")) {
       read_declared(config.object("added_tokens_decoder"));
@@ -90,11 +110,9 @@ class ConfigReader {
       read_transformers_4(config);
     }
     read_extra(config);
-    return std::move(out_);
   }
 
- private:
-  void read_settings(const JsonObject& config) {
+  void read_class(const JsonObject& config) {
     std::string name = config.string("tokenizer_class");
     if (name.ends_with("Fast")) name.resize(name.size() - 4);
     const auto known = [&](const ClassToken& t) { return name == t.tokenizer_class; };
@@ -105,14 +123,16 @@ class ConfigReader {
            "\"" + escape_untrusted(name) + "\"", "A folder with a tokenizer.json says these rules itself"});
     }
     out_.tokenizer_class = name;
+  }
+
+  void read_settings(const JsonObject& config) {
     if (config.has("legacy")) out_.legacy = config.boolean_or("legacy", false);
     if (config.has("add_prefix_space")) out_.add_prefix_space = config.boolean_or("add_prefix_space", true);
     out_.add_bos_token = config.boolean_or("add_bos_token", false);
     out_.add_eos_token = config.boolean_or("add_eos_token", false);
     if (config.boolean_or("split_special_tokens", false))
-      fail("spm.unsupported", config, "split_special_tokens", "false", config.at("split_special_tokens"));
-    if (config.has("sp_model_kwargs") && !config.object("sp_model_kwargs").value().empty())
-      fail("spm.unsupported", config, "sp_model_kwargs", "none", config.at("sp_model_kwargs"));
+      fail(of_file_ != nullptr ? "bpe.unsupported" : "spm.unsupported", config, "split_special_tokens",
+           "false", config.at("split_special_tokens"));
     if (!config.has("chat_control_tokens")) return;
     for (const std::string& token : strings(config, "chat_control_tokens"))
       out_.chat_control_tokens.insert(token);
@@ -214,12 +234,26 @@ class ConfigReader {
       }
       close_declared(added_path);
     }
-    read_named(config, &map);
+    const size_t of_added_tokens = out_.declared;
     for (const AddedToken& token : extra_tokens(config)) {
       if (AddedToken* known = find(token.content)) known->special = true;
     }
-    for (size_t i = 0; i < out_.declared; ++i) out_.tokens[i].normalized = !out_.tokens[i].special;
+    if (of_file_ != nullptr) add_tokens_of_file();
+    read_named(config, &map);
+    if (of_file_ == nullptr) {
+      for (size_t i = 0; i < of_added_tokens; ++i) out_.tokens[i].normalized = !out_.tokens[i].special;
+    }
     check_map(map);
+  }
+
+  // What tokenizer.json says of an id goes before added_tokens.json.
+  void add_tokens_of_file() {
+    std::unordered_set<TokenId> ids;
+    for (const AddedToken& token : *of_file_) ids.insert(token.id);
+    std::erase_if(out_.tokens, [&](const AddedToken& token) { return ids.contains(token.id); });
+    out_.tokens.insert(out_.tokens.end(), of_file_->begin(), of_file_->end());
+    index_.clear();
+    close_declared(path_);
   }
 
   // transformers 5 leaves out what the map lists here; a token that is then missing would be a silent loss.
@@ -284,7 +318,8 @@ class ConfigReader {
     for (AddedToken& token : extra_tokens(config)) add(std::move(token));
   }
 
-  std::string folder_;
+  std::string folder_, path_;
+  const std::vector<AddedToken>* of_file_ = nullptr;
   TokenizerConfig out_;
   std::unordered_map<std::string, size_t> index_;  // of out_.tokens, by content
 };
@@ -293,6 +328,11 @@ class ConfigReader {
 
 TokenizerConfig read_tokenizer_config(const std::string& folder) {
   return ConfigReader(folder).run();
+}
+
+TokenizerConfig read_tokenizer_config(const std::string& folder, const std::string& tokenizer_class,
+                                      const std::vector<AddedToken>& of_file) {
+  return ConfigReader(folder).run(tokenizer_class, of_file);
 }
 
 }  // namespace safetylock

@@ -1,5 +1,4 @@
-// tokenizer_config.json beside a tokenizer.model, with what transformers 4 kept in added_tokens.json and
-// special_tokens_map.json.
+// tokenizer_config.json, with what transformers 4 kept in added_tokens.json and special_tokens_map.json.
 #pragma once
 
 #include <optional>
@@ -33,5 +32,11 @@ struct TokenizerConfig {
 /// Reads the files in `folder` as transformers 5 does. Throws cfg.missing, cfg.type, spm.unsupported (classes
 /// and settings that would change the tokens and are not built), spm.added_token.
 TokenizerConfig read_tokenizer_config(const std::string& folder);
+
+/// The same beside a tokenizer.json, whose added tokens are `of_file`. `tokenizer_class` is the class that
+/// loads it; LlamaTokenizer and GemmaTokenizer bring special tokens of their own. A folder without a
+/// tokenizer_config.json is as one with an empty file.
+TokenizerConfig read_tokenizer_config(const std::string& folder, const std::string& tokenizer_class,
+                                      const std::vector<AddedToken>& of_file);
 
 }  // namespace safetylock

@@ -17,7 +17,7 @@ std::string DigestWriter::hex() const {
   return sha256_hex(bytes_);
 }
 
-std::string tokenizer_digest(const SubwordModel& model, NormalizerKind normalizer,
+std::string tokenizer_digest(const SubwordModel& model, const Normalizer& normalizer,
                              const std::vector<AddedToken>& added) {
   DigestWriter w;
   model.write_digest(w, normalizer);

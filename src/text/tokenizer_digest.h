@@ -26,7 +26,7 @@ class DigestWriter {
 /// SHA-256 (hexadecimal) over everything that decides which ids a text becomes: equal for a tokenizer.json
 /// and a GGUF file that say the same. `added` in order of id. Not over bos/eos of the post-processor, which
 /// prompts rendered by a chat template never get.
-std::string tokenizer_digest(const SubwordModel& model, NormalizerKind normalizer,
+std::string tokenizer_digest(const SubwordModel& model, const Normalizer& normalizer,
                              const std::vector<AddedToken>& added);
 
 }  // namespace safetylock

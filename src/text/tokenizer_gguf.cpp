@@ -24,7 +24,7 @@ std::string place(const std::string& key) {
 
 // The pre-tokenizer that transformers gives to `tokenizer.ggml.pre`. It has no entry for "smollm" and uses
 // GPT-2's pattern, without the split at digits of SmolLM's own tokenizer.json.
-constexpr std::array<std::pair<std::string_view, PreTokenizerKind>, 7> kPreTokenizers{{
+constexpr std::array<std::pair<std::string_view, PreTokenizerKind>, 11> kPreTokenizers{{
     {"gpt-2", PreTokenizerKind::gpt2},
     {"smollm", PreTokenizerKind::gpt2},
     {"llama-bpe", PreTokenizerKind::llama3},
@@ -32,6 +32,10 @@ constexpr std::array<std::pair<std::string_view, PreTokenizerKind>, 7> kPreToken
     {"llama-v3", PreTokenizerKind::llama3},
     {"qwen2", PreTokenizerKind::qwen2},
     {"deepseek-r1-qwen", PreTokenizerKind::qwen2},
+    {"tekken", PreTokenizerKind::tekken},
+    {"gpt-4o", PreTokenizerKind::gpt4o},
+    {"llama4", PreTokenizerKind::gpt4o},
+    {"falcon3", PreTokenizerKind::llama3},
 }};
 
 PreTokenizerKind read_pre_tokenizer(const GgufFile& file) {
@@ -138,17 +142,16 @@ TokenizerParts read_gguf_tokenizer(const GgufFile& file) {
   const PreTokenizerKind pre_tokenizer = read_pre_tokenizer(file);
   const auto& tokens = file.strings(kTokens);
   const auto& merges = file.strings(kMerges);
-  BpeBuilder builder(file.path(), place(kTokens), place(kMerges));
+  BpeBuilder builder(BpeAlphabet::bytes, file.path(), place(kTokens), place(kMerges));
   builder.reserve(tokens.size(), merges.size());
   for (const std::string& token : tokens) builder.add_token(token);
   check_scores(file, tokens.size());
   std::vector<AddedToken> added = added_tokens(file, builder.vocabulary(), tokens);
-  builder.finish_vocabulary(false);
+  builder.finish_vocabulary(false, added);
   for (const std::string& merge : merges) builder.add_merge(merge);
   auto model = std::make_unique<ByteLevelModel>(builder.take(), pre_tokenizer);
-  check_added_tokens(added, *model, NormalizerKind::none, file.path(), place(kTokens));
-  return {std::move(model), std::move(added), NormalizerKind::none,
-          read_post_processing(file, tokens.size())};
+  check_added_tokens(added, *model, Normalizer(), file.path(), place(kTokens));
+  return {std::move(model), std::move(added), Normalizer(), read_post_processing(file, tokens.size())};
 }
 
 }  // namespace safetylock

@@ -1,13 +1,10 @@
 #include "text/tokenizer_json.h"
 
-#include <initializer_list>
-#include <unordered_set>
-#include <vector>
-
-#include "base/json.h"
 #include "base/log.h"
+#include "formats/sniff.h"
 #include "safetylock/error.h"
 #include "text/byte_level_model.h"
+#include "text/control_marker.h"
 #include "text/tokenizer_json_stages.h"
 
 namespace safetylock {
@@ -15,8 +12,9 @@ namespace {
 
 using tokenizer_json::fail;
 using tokenizer_json::only_keys;
+using tokenizer_json::WordCut;
 
-std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
+std::vector<AddedToken> read_added_tokens(const JsonObject& root, BpeAlphabet alphabet) {
   std::vector<AddedToken> tokens;
   if (!root.has("added_tokens")) return tokens;
   const Json& list = root.at("added_tokens");
@@ -35,7 +33,8 @@ std::vector<AddedToken> read_added_tokens(const JsonObject& root) {
     t.lstrip = entry.boolean_or("lstrip", false);
     t.rstrip = entry.boolean_or("rstrip", false);
     t.special = entry.boolean_or("special", false);
-    t.control = t.special;
+    // Files with a sentencepiece vocabulary often do not call their turn markers special.
+    t.control = t.special || (alphabet == BpeAlphabet::characters && is_control_marker(t.content));
     t.normalized = entry.boolean_or("normalized", !t.special);
     tokens.push_back(std::move(t));
   }
@@ -47,115 +46,28 @@ bool is_text(const Json& value, std::string_view text) {
   return value.is_string() && value.get_ref<const std::string&>() == text;
 }
 
-// Refuses the parts of a BPE model that are not built.
-void check_model_flags(const JsonObject& model) {
-  only_keys(model, {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
-                    "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
-  // The first versions of the format wrote no type.
-  if (model.has("type") && !is_text(model.at("type"), "BPE"))
-    fail("bpe.unsupported", model, "type", "\"BPE\"", model.at("type"));
-  if (model.has("dropout") && model.number("dropout") != 0)
-    fail("bpe.dropout", model, "dropout", "none: it makes encoding random", model.at("dropout"));
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!model.string_or(key, "").empty()) fail("bpe.unsupported", model, key, "none", model.at(key));
-  }
-  if (model.boolean_or("byte_fallback", false))
-    fail("bpe.unsupported", model, "byte_fallback", "false: byte-level BPE", model.at("byte_fallback"));
-  model.boolean_or("fuse_unk", false);  // without effect: see check_unknown_token
+BpeAlphabet alphabet_of(const WordCut& cut) {
+  return std::holds_alternative<PieceCut>(cut) ? BpeAlphabet::characters : BpeAlphabet::bytes;
 }
 
-// The vocabulary's keys by id. Ids must be 0 to n - 1, each once.
-std::vector<const std::string*> spellings_by_id(const JsonObject& vocab) {
-  const Json& value = vocab.value();
-  std::vector<const std::string*> spellings(value.size(), nullptr);
-  for (auto it = value.begin(); it != value.end(); ++it) {
-    const Json& id = it.value();
-    const bool fits = id.is_number_integer() && id >= 0 && id < value.size();
-    if (!fits) {
-      throw Error({"bpe.vocab_id", vocab.file(), vocab.pointer_to(escape_untrusted(it.key())),
-                   "an id from 0 to " + std::to_string(value.size()) + " - 1 without gaps", describe_json(id),
-                   ""});
-    }
-    const std::string*& slot = spellings[id.get<size_t>()];
-    if (slot != nullptr) {
-      throw Error({"bpe.vocab_id", vocab.file(), vocab.pointer_to(escape_untrusted(it.key())), "each id once",
-                   describe_json(id) + ", also of \"" + escape_untrusted(*slot) + "\"", ""});
-    }
-    slot = &it.key();
-  }
-  return spellings;
-}
-
-void read_merges(const Json& merges, const std::string& file, BpeBuilder& builder) {
-  const bool pairs = !merges.empty() && merges.front().is_array();
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const Json& merge = merges[rank];
-    if (pairs) {
-      const bool sound =
-          merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string();
-      if (!sound) {
-        throw Error({"bpe.merge_syntax", file, "/model/merges, rank " + std::to_string(rank),
-                     "two strings, as in the first merge", describe_json(merge), ""});
-      }
-      builder.add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>());
-    } else if (merge.is_string()) {
-      builder.add_merge(merge.get_ref<const std::string&>());
-    } else {
-      throw Error({"bpe.merge_syntax", file, "/model/merges, rank " + std::to_string(rank),
-                   "a string \"left right\", as in the first merge", describe_json(merge), ""});
-    }
-  }
-}
-
-// An unknown token stands for symbols without a token; where every byte of text has one it has no effect.
-void check_unknown_token(const JsonObject& model, const BpeModel& bpe) {
-  const std::string unknown = model.string_or("unk_token", "");
-  if (unknown.empty()) return;
-  if (!bpe.vocabulary().find(unknown))
-    fail("bpe.unk", model, "unk_token", "a token of the vocabulary", model.at("unk_token"));
-  for (unsigned b = 0; b < 0xF5; ++b) {
-    const bool in_utf8 = b != 0xC0 && b != 0xC1;
-    if (in_utf8 && !bpe.byte_token(static_cast<unsigned char>(b))) {
-      fail("bpe.unk", model, "unk_token", "none where the vocabulary lacks bytes that text can hold",
-           model.at("unk_token"));
-    }
-  }
-}
-
-BpeModel read_model(const JsonObject& model, const std::vector<AddedToken>& added) {
-  check_model_flags(model);
-  const JsonObject vocab = model.object("vocab");
-  const Json& merges = model.at("merges");
-  if (!merges.is_array())
-    throw Error(
-        {"cfg.type", model.file(), model.pointer_to("merges"), "an array", describe_json(merges), ""});
-  BpeBuilder builder(model.file(), "/model/vocab", "/model/merges");
-  builder.reserve(vocab.value().size(), merges.size());
-  std::unordered_set<std::string_view> added_contents;
-  for (const AddedToken& t : added) added_contents.insert(t.content);
-  for (const std::string* spelling : spellings_by_id(vocab)) {
-    if (added_contents.contains(*spelling)) {
-      builder.add_added_token(*spelling);
-    } else {
-      builder.add_token(*spelling);
-    }
-  }
-  builder.finish_vocabulary(model.boolean_or("ignore_merges", false));
-  read_merges(merges, model.file(), builder);
-  BpeModel bpe = builder.take();
-  check_unknown_token(model, bpe);
-  return bpe;
-}
-
-}  // namespace
-
-TokenizerParts read_tokenizer_json(std::string_view json, const std::string& file) {
+JsonTree parse(std::string_view json, const std::string& file) {
   if (json.size() > kMaxTokenizerJsonBytes) {
     throw Error({"limit.file_size", file, "", "at most " + std::to_string(kMaxTokenizerJsonBytes) + " bytes",
                  std::to_string(json.size()), ""});
   }
-  const JsonTree document = parse_json(json, file);
-  const JsonObject root(document, file);
+  try {
+    return parse_json(json, file);
+  } catch (const Error& error) {
+    if (error.code() == "json.syntax") refuse_other_format(json.substr(0, kSniffBytes), file, "JSON");
+    throw;
+  }
+}
+
+}  // namespace
+
+TokenizerJson::TokenizerJson(std::string_view json, std::string file)
+    : file_(std::move(file)), document_(parse(json, file_)) {
+  const JsonObject root = this->root();
   only_keys(root, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
                    "post_processor", "decoder", "model"});
   if (root.has("version") && !is_text(root.at("version"), "1.0"))
@@ -163,17 +75,49 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& fil
   for (const char* key : {"truncation", "padding"}) {
     if (root.has(key)) {
       log::info("{}: /{} is left out; prompts are never cut or padded by the tokenizer",
-                escape_untrusted(file), key);
+                escape_untrusted(file_), key);
     }
   }
-  std::vector<AddedToken> added = read_added_tokens(root);
-  const NormalizerKind normalizer = tokenizer_json::read_normalizer(root);
-  const PreTokenizerKind pre_tokenizer = tokenizer_json::read_pre_tokenizer(root);
-  tokenizer_json::check_decoder(root);
-  auto model = std::make_unique<ByteLevelModel>(read_model(root.object("model"), added), pre_tokenizer);
-  check_added_tokens(added, *model, normalizer, file, root.pointer_to("added_tokens"));
-  const size_t tokens = model->size() + added.size();
-  return {std::move(model), std::move(added), normalizer, tokenizer_json::read_post_processor(root, tokens)};
+  added_ = read_added_tokens(root, alphabet());
+}
+
+BpeAlphabet TokenizerJson::alphabet() const {
+  return alphabet_of(tokenizer_json::read_pre_tokenizer(root()));
+}
+
+std::unordered_map<std::string_view, TokenId> TokenizerJson::vocabulary() const {
+  std::unordered_map<std::string_view, TokenId> ids;
+  const JsonObject vocab = root().object("model").object("vocab");
+  for (auto it = vocab.value().begin(); it != vocab.value().end(); ++it) {
+    if (it->is_number_integer()) ids.emplace(it.key(), it->get<TokenId>());  // parts() refuses others
+  }
+  return ids;
+}
+
+TokenizerParts TokenizerJson::parts(std::vector<AddedToken> added, std::optional<ClassStages> stages) const {
+  const JsonObject root = this->root();
+  TokenizerParts parts;
+  parts.normalizer = tokenizer_json::read_normalizer(root);
+  const WordCut cut = tokenizer_json::read_pre_tokenizer(root);
+  const BpeAlphabet alphabet = alphabet_of(cut);
+  const JsonObject model = root.object("model");
+  const bool ignore_merges = !stages && model.boolean_or("ignore_merges", false);
+  BpeModel bpe = tokenizer_json::read_model(model, alphabet, ignore_merges, added);
+  if (alphabet == BpeAlphabet::bytes) {
+    tokenizer_json::check_byte_level_decoder(root);
+    parts.model = std::make_unique<ByteLevelModel>(std::move(bpe), std::get<PreTokenizerKind>(cut));
+  } else {
+    ClassStages own{std::move(parts.normalizer), std::get<PieceCut>(cut), tokenizer_json::read_decoder(root)};
+    ClassStages& used = stages ? *stages : own;
+    parts.normalizer = std::move(used.normalizer);
+    parts.model =
+        std::make_unique<CharacterBpeModel>(std::move(bpe), std::move(used.cut), std::move(used.decoder));
+  }
+  check_added_tokens(added, *parts.model, parts.normalizer, file_, root.pointer_to("added_tokens"));
+  const size_t tokens = parts.model->size() + added.size();
+  parts.added_tokens = std::move(added);
+  parts.post_processing = tokenizer_json::read_post_processor(root, alphabet, tokens);
+  return parts;
 }
 
 }  // namespace safetylock

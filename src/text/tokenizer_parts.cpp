@@ -29,8 +29,10 @@ std::string hex_byte(unsigned b) {
 
 }  // namespace
 
-BpeBuilder::BpeBuilder(std::string file, std::string vocabulary_place, std::string merges_place)
-    : file_(std::move(file)),
+BpeBuilder::BpeBuilder(BpeAlphabet alphabet, std::string file, std::string vocabulary_place,
+                       std::string merges_place)
+    : alphabet_(alphabet),
+      file_(std::move(file)),
       vocabulary_place_(std::move(vocabulary_place)),
       merges_place_(std::move(merges_place)) {}
 
@@ -59,25 +61,38 @@ void BpeBuilder::check_token_count(std::string_view spelling) const {
   }
 }
 
+std::optional<std::string> BpeBuilder::bytes_of(std::string_view spelling) const {
+  if (alphabet_ == BpeAlphabet::characters) return std::string(spelling);
+  return byte_alphabet::to_bytes(spelling);
+}
+
 void BpeBuilder::add_token(std::string_view spelling) {
   check_token_count(spelling);
   const std::string where = vocabulary_place_;
-  const auto bytes = byte_alphabet::to_bytes(spelling);
+  const auto bytes = bytes_of(spelling);
   if (!bytes || bytes->empty()) {
-    fail("bpe.vocab_key", where, "tokens spelled in the byte alphabet of byte-level BPE",
+    const bool characters = alphabet_ == BpeAlphabet::characters;
+    fail("bpe.vocab_key", where,
+         characters ? "tokens that are not empty" : "tokens spelled in the byte alphabet of byte-level BPE",
          quoted(spelling) + ", id " + std::to_string(vocabulary_.size()),
-         "This is not a byte-level BPE vocabulary, or its control tokens are not marked as such");
+         characters
+             ? ""
+             : "This is not a byte-level BPE vocabulary, or its control tokens are not marked as such");
   }
-  if (!vocabulary_.append(*bytes)) {
-    fail("bpe.vocab_id", where, "each token once",
-         quoted(spelling) + " with ids " + std::to_string(*vocabulary_.find(*bytes)) + " and " +
-             std::to_string(vocabulary_.size()));
-  }
+  add_bytes(*bytes);
+}
+
+void BpeBuilder::add_bytes(std::string_view bytes) {
+  check_token_count(bytes);
+  if (vocabulary_.append(bytes)) return;
+  fail("bpe.vocab_id", vocabulary_place_, "each token once",
+       quoted(bytes) + " with ids " + std::to_string(*vocabulary_.find(bytes)) + " and " +
+           std::to_string(vocabulary_.size()));
 }
 
 void BpeBuilder::add_added_token(std::string_view content) {
   check_token_count(content);
-  const auto bytes = byte_alphabet::to_bytes(content);
+  const auto bytes = bytes_of(content);
   if (bytes && !bytes->empty()) {
     add_token(content);
   } else {
@@ -85,13 +100,35 @@ void BpeBuilder::add_added_token(std::string_view content) {
   }
 }
 
-void BpeBuilder::finish_vocabulary(bool ignore_merges) {
-  model_.emplace(std::move(vocabulary_), ignore_merges);
+void BpeBuilder::finish_vocabulary(bool ignore_merges, const std::vector<AddedToken>& added) {
+  model_.emplace(std::move(vocabulary_), alphabet_, ignore_merges);
   model_->reserve_merges(expected_merges_);
+  check_bytes();
+  forbid_control_tokens(added);
+}
+
+// A control token of one byte that text holds too (some files pad with "!") cannot be told from it.
+void BpeBuilder::forbid_control_tokens(const std::vector<AddedToken>& added) {
+  std::unordered_set<TokenId> byte_tokens;
+  for (unsigned b = 0; b < 256; ++b) {
+    if (const auto id = model_->byte_token(static_cast<unsigned char>(b))) byte_tokens.insert(*id);
+  }
+  for (const AddedToken& token : added) {
+    if (!token.control || token.id < 0 || static_cast<size_t>(token.id) >= vocabulary().size()) continue;
+    if (!byte_tokens.contains(token.id)) {
+      model_->forbid(token.id);
+    } else if (alphabet_ == BpeAlphabet::characters) {
+      fail("bpe.added_token", vocabulary_place_, "control tokens that are not the token of a byte",
+           quoted(token.content) + ", id " + std::to_string(token.id));
+    }
+  }
+}
+
+void BpeBuilder::check_bytes() const {
   std::string left_out;
   for (unsigned b = 0; b < 256; ++b) {
     if (model_->byte_token(static_cast<unsigned char>(b))) continue;
-    if (!may_be_missing(b)) {
+    if (alphabet_ == BpeAlphabet::characters || !may_be_missing(b)) {
       fail("bpe.byte_alphabet", vocabulary_place_, "a token for each byte that text is made of",
            "none for byte " + hex_byte(b), "Some prompts could not be encoded");
     }
@@ -105,11 +142,11 @@ void BpeBuilder::finish_vocabulary(bool ignore_merges) {
 }
 
 std::string BpeBuilder::merge_place() const {
-  return merges_place_ + ", rank " + std::to_string(model_->merges().size());
+  return merges_place_ + ", rank " + std::to_string(merge_rank_);
 }
 
 TokenId BpeBuilder::merge_part(std::string_view spelling) const {
-  const auto bytes = byte_alphabet::to_bytes(spelling);
+  const auto bytes = bytes_of(spelling);
   const auto id = bytes ? vocabulary().find(*bytes) : std::nullopt;
   if (!id) fail("bpe.merge_unknown", merge_place(), "parts that are tokens", quoted(spelling));
   return *id;
@@ -118,6 +155,7 @@ TokenId BpeBuilder::merge_part(std::string_view spelling) const {
 void BpeBuilder::add_merge(std::string_view left, std::string_view right) {
   switch (model_->add_merge(merge_part(left), merge_part(right))) {
     case MergeError::none:
+      ++merge_rank_;
       return;
     case MergeError::unknown_result:
       fail("bpe.merge_unknown", merge_place(), "a result that is a token",
@@ -136,7 +174,7 @@ void BpeBuilder::add_merge(std::string_view line) {
 }
 
 void check_added_tokens(const std::vector<AddedToken>& tokens, const SubwordModel& model,
-                        NormalizerKind normalizer, const std::string& file, const std::string& place) {
+                        const Normalizer& normalizer, const std::string& file, const std::string& place) {
   const auto fail = [&](size_t i, const std::string& expected, const std::string& found) {
     throw Error({"bpe.added_token", file, place + "/" + std::to_string(i), expected, found, ""});
   };
@@ -160,7 +198,7 @@ void check_added_tokens(const std::vector<AddedToken>& tokens, const SubwordMode
     }
     if (!ids.insert(t.id).second) fail(i, "each id once", found);
     if (!contents.insert(t.content).second) fail(i, "each content once", found);
-    const NormalizedText content(normalizer, t.content, 0);
+    const NormalizedText content = normalizer(t.content);
     if (t.normalized && !normalized_contents.emplace(content.text()).second) {
       fail(i, "contents that differ after normalisation", found);
     }

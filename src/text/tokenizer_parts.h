@@ -24,7 +24,7 @@ struct PostProcessing {
 struct TokenizerParts {
   std::unique_ptr<SubwordModel> model;
   std::vector<AddedToken> added_tokens;
-  NormalizerKind normalizer = NormalizerKind::none;
+  Normalizer normalizer = {};
   PostProcessing post_processing;
 };
 
@@ -39,18 +39,21 @@ constexpr size_t kMaxAddedTokenBytes = 4'000'000;  ///< of all contents together
 /// `file` and a place in it.
 class BpeBuilder {
  public:
+  /// Tokens of BpeAlphabet::bytes are spelled in the byte alphabet, those of characters as they are.
   /// `vocabulary_place` and `merges_place` name the two lists in errors, e.g. "/model/vocab".
-  BpeBuilder(std::string file, std::string vocabulary_place, std::string merges_place);
+  BpeBuilder(BpeAlphabet alphabet, std::string file, std::string vocabulary_place, std::string merges_place);
 
-  /// The next token, spelled in the byte alphabet. Throws bpe.vocab_key, bpe.vocab_id (spelled twice),
-  /// limit.*.
+  /// The next token. Throws bpe.vocab_key, bpe.vocab_id (spelled twice), limit.*.
   void add_token(std::string_view spelling);
+  /// The next token, as the bytes it stands for.
+  void add_bytes(std::string_view bytes);
   /// The next token, which is an added one: any spelling.
   void add_added_token(std::string_view content);
   void reserve(size_t tokens, size_t merges);
 
-  /// Closes the vocabulary. Throws bpe.byte_alphabet.
-  void finish_vocabulary(bool ignore_merges);
+  /// Closes the vocabulary. Of `added`, the control tokens are never made of text. Throws bpe.byte_alphabet,
+  /// and bpe.added_token for a control token that stands for a byte.
+  void finish_vocabulary(bool ignore_merges, const std::vector<AddedToken>& added);
   /// The next merge, as its two spelled parts. Throws bpe.merge_unknown, bpe.merge_duplicate.
   void add_merge(std::string_view left, std::string_view right);
   /// The next merge, as "left right". Throws bpe.merge_syntax as well.
@@ -65,7 +68,13 @@ class BpeBuilder {
   std::string merge_place() const;
   void check_token_count(std::string_view spelling) const;
   TokenId merge_part(std::string_view spelling) const;
+  /// The bytes of a token, nothing when it is not spelled in our alphabet.
+  std::optional<std::string> bytes_of(std::string_view spelling) const;
+  void check_bytes() const;
+  void forbid_control_tokens(const std::vector<AddedToken>& added);
 
+  BpeAlphabet alphabet_;
+  size_t merge_rank_ = 0;
   std::string file_, vocabulary_place_, merges_place_;
   size_t expected_merges_ = 0;
   Vocabulary vocabulary_;
@@ -76,6 +85,6 @@ class BpeBuilder {
 /// vocabulary has its id, and that new ones continue it without a gap, in file order, as Hugging Face numbers
 /// them. `place` names the list. Throws bpe.added_token.
 void check_added_tokens(const std::vector<AddedToken>& tokens, const SubwordModel& model,
-                        NormalizerKind normalizer, const std::string& file, const std::string& place);
+                        const Normalizer& normalizer, const std::string& file, const std::string& place);
 
 }  // namespace safetylock

@@ -81,8 +81,8 @@ TokenizerParts read_bare_sentencepiece(const std::string& given_path) {
   const std::string bytes = read_file(given_path, kMaxSentencePieceFileBytes);
   auto model = std::make_unique<BareSentencePieceModel>(read_model(bytes, path), path);
   std::vector<AddedToken> added = model->added_tokens();
-  check_added_tokens(added, *model, NormalizerKind::none, path, "pieces");
-  return {std::move(model), std::move(added), NormalizerKind::none, {}};
+  check_added_tokens(added, *model, Normalizer(), path, "pieces");
+  return {std::move(model), std::move(added), Normalizer(), {}};
 }
 
 TokenizerParts read_sentencepiece_folder(const std::string& folder) {
@@ -92,8 +92,7 @@ TokenizerParts read_sentencepiece_folder(const std::string& folder) {
   check_rules_fit(file, path);
   std::vector<AddedToken> added = added_tokens(file, config, path);
   // Gemma spells spaces as U+2581 before it looks for normalised added tokens, Llama after.
-  const auto normalizer =
-      config.tokenizer_class == "GemmaTokenizer" ? NormalizerKind::metaspace : NormalizerKind::none;
+  const auto normalizer = config.tokenizer_class == "GemmaTokenizer" ? Normalizer::metaspace() : Normalizer();
   auto model =
       std::make_unique<TransformersSentencePieceModel>(std::move(file), added, rules_of(config), path);
   check_added_tokens(added, *model, normalizer, config.file, "added tokens");

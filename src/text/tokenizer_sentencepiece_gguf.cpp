@@ -1,4 +1,6 @@
+#include "base/utf8.h"
 #include "safetylock/error.h"
+#include "text/marked_text.h"
 #include "text/piece_tokens.h"
 #include "text/sentencepiece_model.h"
 #include "text/tokenizer_sentencepiece.h"
@@ -16,8 +18,50 @@ std::string place(const std::string& key) {
   return "metadata \"" + key + "\"";
 }
 
+// What transformers makes of these files: its LlamaTokenizer, its GemmaTokenizer, or the pipeline of Phi-3's
+// tokenizer.json. The architecture decides.
+struct Family {
+  TransformersRules rules;
+  Normalizer normalizer;
+  std::vector<std::string> roles;  // special tokens that it brings itself
+  bool is_gemma = false;
+};
+
+Family family_of(const GgufFile& file) {
+  const std::string architecture = file.architecture();
+  // The scores of Gemma's files are not those its merges were ordered by.
+  if (architecture == "gemma" || architecture == "gemma2" || architecture == "gemma3") {
+    return {{PrefixSpace::never, false, false},
+            Normalizer::metaspace(),
+            {"<bos>", "<eos>", "<unk>", "<pad>", "<mask>"},
+            true};
+  }
+  if (architecture.starts_with("gemma")) {
+    throw Error({"spm.unsupported", file.path(), "architecture",
+                 "gemma, gemma2, gemma3, phi3 or one of Llama's kind",
+                 "\"" + escape_untrusted(architecture) + "\"", ""});
+  }
+  if (architecture == "phi3")
+    return {{PrefixSpace::never, true, true}, Normalizer::prepended_metaspace(), {"<s>", "</s>", "<unk>"}};
+  return {{PrefixSpace::first, true, true}, Normalizer(), {"<s>", "</s>", "<unk>"}};
+}
+
+// Gemma's files hold pieces of spaces alone as they decode, not as the vocabulary spells them.
+std::string respelled(const std::string& piece) {
+  std::string spelled;
+  bool has_space = false;
+  for (size_t i = 0; i < piece.size();) {
+    const utf8::Decoded d = utf8::decode(std::string_view(piece).substr(i));
+    if (!jinja::is_space(d.code_point)) return piece;
+    has_space = has_space || d.code_point == ' ';
+    spelled += kMetaspace;
+    i += d.length;
+  }
+  return has_space ? spelled : piece;
+}
+
 // llama.cpp's token types are sentencepiece's.
-SentencePieceFile read_vocabulary(const GgufFile& file) {
+SentencePieceFile read_vocabulary(const GgufFile& file, const Family& family) {
   const auto& tokens = file.strings(kTokens);
   const auto& types = file.integers(kTypes);
   const auto* scores = std::get_if<std::vector<double>>(&file.at(kScores));
@@ -40,7 +84,8 @@ SentencePieceFile read_vocabulary(const GgufFile& file) {
     }
     const auto type = static_cast<Type>(types[i]);
     if (type == Type::unknown && model.unknown_id < 0) model.unknown_id = static_cast<std::int32_t>(i);
-    model.pieces.push_back({tokens[i], static_cast<float>((*scores)[i]), type});
+    model.pieces.push_back(
+        {family.is_gemma ? respelled(tokens[i]) : tokens[i], static_cast<float>((*scores)[i]), type});
   }
   model.byte_fallback = true;
   model.remove_extra_whitespaces = false;
@@ -48,8 +93,9 @@ SentencePieceFile read_vocabulary(const GgufFile& file) {
   return model;
 }
 
-// Roles as metadata key and, where the file is silent, transformers' LlamaTokenizer.
-void add_roles(const GgufFile& file, const SentencePieceFile& model, PieceTokens& tokens) {
+// Roles as metadata key and, where the file is silent, those of the family.
+void add_roles(const GgufFile& file, const SentencePieceFile& model, const Family& family,
+               PieceTokens& tokens) {
   const auto add = [&](const std::string& content) {
     AddedToken token;
     token.content = content;
@@ -62,7 +108,7 @@ void add_roles(const GgufFile& file, const SentencePieceFile& model, PieceTokens
     const std::int64_t id = file.integer(key, 0, static_cast<std::int64_t>(model.pieces.size()) - 1);
     add(model.pieces[static_cast<size_t>(id)].text);
   }
-  for (const char* content : {"<s>", "</s>", "<unk>"}) add(content);
+  for (const std::string& content : family.roles) add(content);
 }
 
 PostProcessing read_post_processing(const GgufFile& file) {
@@ -78,37 +124,36 @@ PostProcessing read_post_processing(const GgufFile& file) {
   return out;
 }
 
-// What transformers, which makes a LlamaTokenizer of these files, would pass over.
-void check_rules(const GgufFile& file) {
+// What transformers would pass over.
+void check_rules(const GgufFile& file, const Family& family) {
   const auto fail = [&](const std::string& where, const std::string& expected, const std::string& found) {
     throw Error({"spm.unsupported", file.path(), where, expected, found, ""});
   };
-  const std::string architecture = file.architecture();
-  if (architecture.starts_with("gemma") || architecture == "phi3") {
-    fail("architecture", "one whose text is prepared as Llama's",
-         "\"" + escape_untrusted(architecture) + "\"");
-  }
   for (const char* key : {"tokenizer.ggml.merges", "tokenizer.ggml.precompiled_charsmap"}) {
     if (file.has(key)) fail(place(key), "none: the scores decide", "one");
   }
   const std::string prefix = "tokenizer.ggml.add_space_prefix";
-  if (file.has(prefix) && !file.boolean(prefix)) fail(place(prefix), "true", "false");
+  if (file.has(prefix) && file.boolean(prefix) == family.is_gemma)
+    fail(place(prefix), family.is_gemma ? "false" : "true", family.is_gemma ? "true" : "false");
 }
 
 }  // namespace
 
 TokenizerParts read_sentencepiece_gguf(const GgufFile& file) {
-  check_rules(file);
-  SentencePieceFile model = read_vocabulary(file);
+  Family family = family_of(file);
+  check_rules(file, family);
+  SentencePieceFile model = read_vocabulary(file, family);
   PieceTokens tokens(model);
-  add_roles(file, model, tokens);
+  add_roles(file, model, family, tokens);
   tokens.add_pieces();
-  std::vector<AddedToken> added = tokens.take(file.path());
-  const TransformersRules rules{PrefixSpace::first, true, true};
-  auto tokenizer =
-      std::make_unique<TransformersSentencePieceModel>(std::move(model), added, rules, file.path());
-  check_added_tokens(added, *tokenizer, NormalizerKind::none, file.path(), place(kTokens));
-  return {std::move(tokenizer), std::move(added), NormalizerKind::none, read_post_processing(file)};
+  TokenizerParts parts;
+  parts.added_tokens = tokens.take(file.path());
+  parts.normalizer = std::move(family.normalizer);
+  parts.model = std::make_unique<TransformersSentencePieceModel>(std::move(model), parts.added_tokens,
+                                                                 family.rules, file.path());
+  check_added_tokens(parts.added_tokens, *parts.model, parts.normalizer, file.path(), place(kTokens));
+  parts.post_processing = read_post_processing(file);
+  return parts;
 }
 
 }  // namespace safetylock

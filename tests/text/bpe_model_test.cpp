@@ -34,7 +34,7 @@ Rules random_rules(std::mt19937& random, size_t merges) {
 BpeModel make_model(const Rules& rules, bool ignore_merges = false) {
   Vocabulary vocabulary;
   for (const auto& t : rules.tokens) EXPECT_TRUE(vocabulary.append(t));
-  BpeModel model(std::move(vocabulary), ignore_merges);
+  BpeModel model(std::move(vocabulary), BpeAlphabet::bytes, ignore_merges);
   for (const auto& [left, right] : rules.merges) {
     EXPECT_EQ(model.add_merge(*model.vocabulary().find(left), *model.vocabulary().find(right)),
               MergeError::none);
@@ -122,7 +122,7 @@ TEST(BpeModel, B12MergeOperationsGrowLinearly) {
 TEST(BpeModel, ReportsMergesItCannotTake) {
   Vocabulary vocabulary;
   for (const char* t : {"a", "b", "ab"}) vocabulary.append(t);
-  BpeModel model(std::move(vocabulary), false);
+  BpeModel model(std::move(vocabulary), BpeAlphabet::bytes, false);
   EXPECT_EQ(model.add_merge(0, 1), MergeError::none);
   EXPECT_EQ(model.add_merge(0, 1), MergeError::duplicate);
   EXPECT_EQ(model.add_merge(1, 0), MergeError::unknown_result);

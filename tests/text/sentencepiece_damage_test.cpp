@@ -55,7 +55,7 @@ struct Outcome {
 std::optional<Outcome> try_alone(const std::string& bytes) {
   try {
     const BareSentencePieceModel model(read_sentencepiece_file(bytes, "damaged"), "damaged");
-    Outcome out{tokenizer_digest(model, NormalizerKind::none, {}), use(model, false)};
+    Outcome out{tokenizer_digest(model, Normalizer(), {}), use(model, false)};
     use(model, true);
     return out;
   } catch (const Error& e) {
@@ -71,7 +71,7 @@ std::optional<Outcome> try_under_rules(const std::string& bytes) {
     if (file.algorithm != SentencePieceFile::Algorithm::bpe || !file.byte_fallback) return std::nullopt;
     const TransformersSentencePieceModel model(std::move(file), {}, {PrefixSpace::first, true, false},
                                                "damaged");
-    return Outcome{tokenizer_digest(model, NormalizerKind::none, {}), use(model, true)};
+    return Outcome{tokenizer_digest(model, Normalizer(), {}), use(model, true)};
   } catch (const Error& e) {
     EXPECT_EQ(e.fields().file, "damaged") << e.what();
     return std::nullopt;

@@ -188,12 +188,16 @@ def folders(work: pathlib.Path):
                                  "extra_special_tokens": ["<unused0>"]})
 
 
-def write_gguf(path: pathlib.Path, model: str) -> pathlib.Path:
+def write_gguf(path: pathlib.Path, model: str, architecture: str) -> pathlib.Path:
     proto = sentencepiece_model_pb2.ModelProto.FromString((GOLDEN / f"{model}.model").read_bytes())
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([p.piece for p in proto.pieces])
+    # Gemma's files spell pieces of spaces so.
+    gemma = architecture.startswith("gemma")
+    writer.add_token_list([" " * len(p.piece) if gemma and set(p.piece) == {"\u2581"} and len(p.piece) > 1 else p.piece for p in proto.pieces])
+    if gemma:
+        writer.add_add_space_prefix(False)
     writer.add_token_scores([p.score for p in proto.pieces])
     writer.add_token_types([p.type for p in proto.pieces])
     writer.add_bos_token_id(proto.trainer_spec.bos_id)
@@ -222,10 +226,10 @@ def main() -> int:
         wrong += check_alone(driver, name, model, texts)
     for name, oracle, path in folders(args.work):
         wrong += check_folder(driver, name, oracle, path, texts)
-    for model in ("llama", "gemma"):
-        path = write_gguf(args.work / f"{model}.gguf", model)
+    for model, architecture in (("llama", "llama"), ("gemma", "llama"), ("gemma", "gemma3"), ("llama", "phi3")):
+        path = write_gguf(args.work / f"{model}-{architecture}.gguf", model, architecture)
         ours, _ = driver.run(path, [t.encode() for t in texts])
-        wrong += compare(f"GGUF of {model}", gguf_backend(path), ours, texts, False)
+        wrong += compare(f"GGUF of {model}, architecture {architecture}", gguf_backend(path), ours, texts, False)
 
     print(f"{'all equal' if wrong == 0 else f'{wrong} differences'} in {time.time() - start:.0f} s")
     return 1 if wrong else 0

@@ -372,8 +372,11 @@ TEST(SentencePieceGguf, G13_WhatIsRefused) {
     return test::code_of([&] { load(b); });
   };
   EXPECT_EQ(code([](auto&, auto&) {}), "no error");
-  EXPECT_EQ(code([](auto&, auto&) {}, "gemma3"), "spm.unsupported");
-  EXPECT_EQ(code([](auto&, auto&) {}, "phi3"), "spm.unsupported");
+  EXPECT_EQ(code([](auto&, auto&) {}, "gemma3n"), "spm.unsupported");
+  EXPECT_EQ(code([](auto&, auto&) {}, "phi3"), "no error");
+  EXPECT_EQ(code([](auto&, auto&) {}, "gemma3"), "no error");
+  EXPECT_EQ(code([](auto&, auto& b) { b.boolean("tokenizer.ggml.add_space_prefix", true); }, "gemma3"),
+            "spm.unsupported");
   EXPECT_EQ(code([](auto&, auto& b) { b.strings("tokenizer.ggml.merges", {"h e"}); }), "spm.unsupported");
   EXPECT_EQ(code([](auto&, auto& b) { b.boolean("tokenizer.ggml.add_space_prefix", false); }),
             "spm.unsupported");

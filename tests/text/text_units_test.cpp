@@ -150,8 +150,8 @@ TEST(Nfc, NormalisesTheExamplesOfTheStandard) {
            {"\u0344", "\u0308\u0301"},
            {"\u0301\u0323", "\u0323\u0301"},
        }) {
-    EXPECT_EQ(NormalizedText(NormalizerKind::nfc, text, 0).text(), normalized);
-    EXPECT_EQ(NormalizedText(NormalizerKind::none, text, 0).text(), text);
+    EXPECT_EQ(Normalizer::nfc()(text).text(), normalized);
+    EXPECT_EQ(Normalizer()(text).text(), text);
   }
 }
 
@@ -159,7 +159,7 @@ using Place = std::pair<size_t, size_t>;
 
 TEST(Nfc, KnowsTheOriginalPlaceOfEachPart) {
   const std::string text = "xe\u0301\u0958y";  // bytes: x 0, e 1, U+0301 2-3, U+0958 4-6, y 7
-  const NormalizedText n(NormalizerKind::nfc, text, 100);
+  const NormalizedText n = Normalizer::nfc()(text, 100);
   ASSERT_EQ(n.text(), "x\u00E9\u0915\u093Cy");  // 1 + 2 + 3 + 3 + 1 bytes
   const auto range = [&](size_t begin, size_t end) {
     const ByteRange r = n.original_range(begin, end);
@@ -174,7 +174,7 @@ TEST(Nfc, KnowsTheOriginalPlaceOfEachPart) {
 }
 
 TEST(NormalizedText, RangesAreWholeCharacters) {
-  const NormalizedText n(NormalizerKind::none, "a中b", 0);
+  const NormalizedText n = Normalizer()("a中b");
   EXPECT_EQ(n.original_range(2, 3).begin, 1U);
   EXPECT_EQ(n.original_range(2, 3).end, 4U);
 }

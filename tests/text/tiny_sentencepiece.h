@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/byte_piece.h"
 #include "text/sentencepiece_file.h"
 
 namespace safetylock::test {

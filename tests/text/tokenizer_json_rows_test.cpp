@@ -241,7 +241,7 @@ TEST(TokenizerJsonRows, B11OversizedFilesAreRefused) {
                     test::added_token(270 + i, std::string(60'000, static_cast<char>('0' + i))));
             }),
             "limit.added_tokens");
-  BpeBuilder builder("f", "vocab", "merges");
+  BpeBuilder builder(BpeAlphabet::bytes, "f", "vocab", "merges");
   EXPECT_EQ(code_of([&] { builder.reserve(10, 10'000'000); }), "limit.merges");
   EXPECT_EQ(code_of([&] { builder.reserve(10'000'000, 10); }), "limit.vocabulary");
   const auto bomb = [] { Tokenizer::from_tokenizer_json_text(std::string(1'000'000, '['), "bomb"); };

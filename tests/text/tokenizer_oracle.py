@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares ids, offsets and decoded text with Hugging Face on 100,000 seeded strings.
+"""Compares ids, offsets and decoded text with Hugging Face on 200,000 seeded strings, shared out to the tokenizers.
 
 The oracles are tokenizers that transformers makes itself: from the two packaged GGUF files, and as its classes
 Qwen2Tokenizer, GPT2Tokenizer, CohereTokenizer (SmolLM's pre-tokenizer: Digits, then ByteLevel) and TikTokenConverter
@@ -10,6 +10,7 @@ import argparse
 import base64
 import contextlib
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -19,16 +20,18 @@ import subprocess
 import sys
 import time
 import unicodedata
+from collections.abc import Sequence
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import gguf
 import numpy as np
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, CohereTokenizer, GPT2Tokenizer, Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import TikTokenConverter, bytes_to_unicode
 from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
+from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 SEED = 20241014
 MODELS = {
@@ -133,9 +136,9 @@ def make_texts(count: int) -> list[str]:
     texts = ["", " ", "\n", "a", "\u00e9", "'s", "<|im_end|>"]
     texts += ["a" * 3000, " " * 3000, "\n" * 3000 + "x", "ab" * 2000, "\u4e2d" * 1000, "-" * 3000, " a" * 1000, "e" + "\u0301" * 300]
     texts += [c for pool in (SPACES, MARKS, DIGITS, CONTROLS, PUNCTUATION) for c in pool]
+    pool = [piece(r) for _ in range(20_000)]
     while len(texts) < count:
-        pieces = [piece(r) for _ in range(r.randint(1, 8))]
-        texts.append(r.choice(["", "", " "]).join(pieces))
+        texts.append(r.choice(["", "", " "]).join(r.choices(pool, k=r.randint(1, 5))))
     return texts[:count]
 
 
@@ -162,6 +165,17 @@ def save(tokenizer: Tokenizer, folder: pathlib.Path) -> pathlib.Path:
 def from_gguf(name: str) -> Tokenizer:
     with contextlib.redirect_stderr(io.StringIO()):
         return AutoTokenizer.from_pretrained(models_folder(), gguf_file=MODELS[name]).backend_tokenizer
+
+
+def phi4_mini_tokenizer(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    """The pipeline of the published Phi-4-mini file: GPT-4o's pattern, written as what is not to be removed."""
+    tokenizer = Tokenizer(models.BPE(vocab=dict(vocab), merges=merges))
+    split = pre_tokenizers.Split(Regex(GGUF_PRE_TOKENIZER_SPLITS["gpt-4o"]), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, rstrip=t.endswith("end|>")) for t in ("<|endoftext|>", "<|user|>", "<|im_end|>")])
+    return tokenizer
 
 
 def llama3_tokenizer(vocab: dict[str, int], folder: pathlib.Path) -> Tokenizer:
@@ -234,14 +248,11 @@ class Driver:
         return out, done.stdout.strip()
 
 
-def byte_positions(text: str) -> list[int]:
+def byte_positions(text: str) -> Sequence[int]:
     """Byte offset of every character, and of the end."""
-    out, at = [], 0
-    for c in text:
-        out.append(at)
-        o = ord(c)
-        at += 1 if o < 0x80 else 2 if o < 0x800 else 3 if o < 0x10000 else 4
-    return out + [at]
+    if text.isascii():
+        return range(len(text) + 1)
+    return list(itertools.accumulate(map(len, map(str.encode, text)), initial=0))
 
 
 def compare(name: str, oracle: Tokenizer, ours, texts: list[str], add_special: bool) -> int:
@@ -295,15 +306,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("driver")
     parser.add_argument("work", type=pathlib.Path)
-    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--count", type=int, default=200_000)
     args = parser.parse_args()
     start = time.time()
     args.work.mkdir(parents=True, exist_ok=True)
-    driver, texts, wrong = Driver(args.driver, args.work), make_texts(args.count), 0
-    print(f"{len(texts)} texts, {sum(len(t.encode()) for t in texts) / 1e6:.1f} MB")
+    driver, wrong = Driver(args.driver, args.work), 0
+    all_texts = make_texts(args.count)
+    print(f"{len(all_texts)} texts, {sum(len(t.encode()) for t in all_texts) / 1e6:.1f} MB")
+    tokenizers = 12
+    shares = iter([all_texts[i::tokenizers] for i in range(tokenizers)])
 
     for name, file in MODELS.items():
-        oracle = from_gguf(name)
+        oracle, texts = from_gguf(name), next(shares)
         bad, digest = check(driver, f"{name} GGUF", oracle, models_folder() / file, texts)
         few = texts[:len(texts) // 10]
         ours, json_digest = driver.run(save(oracle, args.work / name), [t.encode() for t in few])
@@ -327,15 +341,16 @@ def main() -> int:
         "Qwen2Tokenizer (NFC)": qwen,
         "Llama 3": llama3_tokenizer(vocab, args.work / "llama3"),
         "GPT2Tokenizer": gpt2,
+        "Phi-4-mini": phi4_mini_tokenizer(vocab, merges),
         "CohereTokenizer (SmolLM's pre-tokenizer)": cohere,
         "added tokens with flags": flagged,
     }.items():
         folder = save(oracle, args.work / name.split()[0].lower())
-        wrong += check(driver, name, oracle, folder, texts)[0]
+        wrong += check(driver, name, oracle, folder, next(shares))[0]
 
-    for pre in ("llama-bpe", "gpt-2"):
+    for pre in ("llama-bpe", "gpt-2", "tekken", "gpt-4o"):
         path = write_gguf(args.work / f"{pre}.gguf", pre, vocab, merges)
-        wrong += check(driver, f"GGUF, pre {pre}", gguf_backend(path), path, texts[:len(texts) // 4])[0]
+        wrong += check(driver, f"GGUF, pre {pre}", gguf_backend(path), path, next(shares))[0]
 
     print(f"{'all equal' if wrong == 0 else f'{wrong} differences'} in {time.time() - start:.0f} s")
     return 1 if wrong else 0

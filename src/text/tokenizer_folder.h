@@ -1,0 +1,16 @@
+// The tokenizer of a Hugging Face folder: which of its files counts, and by which rules.
+#pragma once
+
+#include <string>
+
+#include "text/tokenizer_parts.h"
+
+namespace safetylock {
+
+/// As transformers 5's AutoTokenizer reads it: `tokenizer.json`, else `tekken.json`, else `tokenizer.model`.
+/// Some classes that tokenizer_config.json may name put stages of their own in the place of tokenizer.json's,
+/// and the configuration may name special tokens that the file does not. Throws bpe.*, spm.*, cfg.*, limit.*,
+/// json.*, io.*.
+TokenizerParts read_tokenizer_folder(const std::string& folder);
+
+}  // namespace safetylock
