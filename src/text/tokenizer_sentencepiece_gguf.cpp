@@ -84,8 +84,10 @@ SentencePieceFile read_vocabulary(const GgufFile& file, const Family& family) {
     }
     const auto type = static_cast<Type>(types[i]);
     if (type == Type::unknown && model.unknown_id < 0) model.unknown_id = static_cast<std::int32_t>(i);
-    model.pieces.push_back(
-        {family.is_gemma ? respelled(tokens[i]) : tokens[i], static_cast<float>((*scores)[i]), type});
+    std::string text = family.is_gemma ? respelled(tokens[i]) : tokens[i];
+    // transformers looks for an added token in the file's own spelling only, where there is none then.
+    const bool plain = text != tokens[i] && type == Type::user_defined;
+    model.pieces.push_back({std::move(text), static_cast<float>((*scores)[i]), plain ? Type::normal : type});
   }
   model.byte_fallback = true;
   model.remove_extra_whitespaces = false;
