@@ -8,6 +8,7 @@
 #include "model/causal_lm_impl.h"
 #include "model/device_dtype.h"
 #include "safetylock/error.h"
+#include "text/tokenizer_folder.h"
 
 namespace safetylock {
 namespace {
@@ -30,7 +31,7 @@ void note(const std::string& path, const std::string& text) {
 /// An adapter's folder may hold the tokenizer it was trained with: with tokens that were added, or another
 /// template.
 Tokenizer tokenizer_of(const std::string& path, const std::string& adapter) {
-  if (adapter.empty() || !has_model_file(adapter, "tokenizer.json")) return Tokenizer::from_pretrained(path);
+  if (adapter.empty() || !has_tokenizer(adapter)) return Tokenizer::from_pretrained(path);
   note(adapter, "the adapter brings a tokenizer of its own");
   return Tokenizer::from_pretrained(adapter);
 }

@@ -9,8 +9,8 @@
 #include "base/utf8.h"
 #include "safetylock/error.h"
 #include "text/chat_template_source.h"
-#include "text/template_interpreter.h"
-#include "text/template_parser.h"
+#include "text/templates/interpreter.h"
+#include "text/templates/parser.h"
 
 namespace safetylock {
 

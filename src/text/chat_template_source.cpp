@@ -11,7 +11,7 @@
 #include "formats/model_json.h"
 #include "formats/sniff.h"
 #include "safetylock/error.h"
-#include "text/template_execution.h"
+#include "text/templates/execution.h"
 
 namespace safetylock {
 namespace {

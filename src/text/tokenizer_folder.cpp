@@ -19,6 +19,7 @@ namespace {
 
 constexpr const char* kTokenizerJson = "tokenizer.json";
 constexpr const char* kTekken = "tekken.json";
+constexpr const char* kModel = "tokenizer.model";
 constexpr std::uint64_t kMaxConfigBytes = 64U << 20U;
 
 // Model types whose tokenizer.json counts as it is, whatever class their folders name (transformers'
@@ -138,13 +139,18 @@ TokenizerParts read_json(const std::string& folder) {
 
 }  // namespace
 
+bool has_tokenizer(const std::string& folder) {
+  return has_model_file(folder, kTokenizerJson) || has_model_file(folder, kTekken) ||
+         has_model_file(folder, kModel);
+}
+
 TokenizerParts read_tokenizer_folder(const std::string& folder) {
   if (!has_model_file(folder, kTokenizerJson)) {
     if (has_model_file(folder, kTekken)) {
       return read_tekken(read_model_file(folder, kTekken, kMaxTokenizerJsonBytes),
                          join_path(folder, kTekken));
     }
-    if (has_model_file(folder, "tokenizer.model")) return read_sentencepiece_folder(folder);
+    if (has_model_file(folder, kModel)) return read_sentencepiece_folder(folder);
   }
   return read_json(folder);
 }

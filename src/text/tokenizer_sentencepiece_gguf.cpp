@@ -1,8 +1,8 @@
 #include "base/utf8.h"
 #include "safetylock/error.h"
-#include "text/marked_text.h"
 #include "text/piece_tokens.h"
 #include "text/sentencepiece_model.h"
+#include "text/templates/marked_text.h"
 #include "text/tokenizer_sentencepiece.h"
 
 namespace safetylock {

@@ -1,10 +1,10 @@
-#include "cli/chat_input.h"
+#include "cli/chat/input.h"
 
 #include <gtest/gtest.h>
 
 #include <deque>
 
-#include "cli/slash_commands.h"
+#include "cli/chat/slash_commands.h"
 #include "lock/sample_lock.h"
 #include "support/errors.h"
 

@@ -155,6 +155,14 @@ TEST_F(AdapterFolder, BringsItsTokenizerAndTemplate) {
   EXPECT_EQ(tuned.logits({{1, added}}, LogitsOf::last_token).size(1), static_cast<std::int64_t>(rows));
 }
 
+// The base's tokenizer in its place would give other tokens without a word.
+TEST_F(AdapterFolder, IsReadWhateverTheTokenizersFormat) {
+  folder_.write("tokenizer.model", test::read_all(std::string(SAFETYLOCK_SOURCE_DIR) + "/tests/golden/text/llama.model"));
+  EXPECT_EQ(test::code_of([&] { load(); }), "cfg.missing") << "no tokenizer_config.json beside it";
+  folder_.write("tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizer"})");
+  EXPECT_EQ(test::code_of([&] { load(); }), "cfg.vocab") << "more tokens than rows";
+}
+
 TEST_F(AdapterFolder, C9_TokensWithoutARowInTheEmbedding) {
   write_tokenizer(1);
   const auto error = test::error_of([&] { load(); });
