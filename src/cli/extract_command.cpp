@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "cli/date_option.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -263,6 +264,7 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
               "Only the first N pairs (default: all)");
   command->add_flag("--trust-special-tokens", options->collect.trust_special_tokens,
                     "Let control tokens in pairs be control tokens");
+  add_date_option(*command, options->collect.clock);
   add_alpha(*command, options->alpha, "Default strength stored in the lock, in units of sigma (default 6)");
   add_common_options(*command, common);
   teach(*command, Group::locks,

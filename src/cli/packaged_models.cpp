@@ -15,7 +15,7 @@ struct Entry {
   std::uint64_t bytes;
 };
 
-// As in scripts/get_model.py; a test compares the two.
+// As in scripts/get_model.py, without what only the tests need; a test compares the two.
 constexpr std::array kModels = {
     Entry{"smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", 98'362'432},
     Entry{"qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", 1'117'320'768},

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "cli/date_option.h"
 #include "cli/help.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
@@ -18,6 +19,7 @@ struct Options {
   std::int64_t index = 0;
   std::int64_t tokens_per_reply = 5;
   bool trust_special_tokens = false;
+  ChatClock clock;
 };
 
 struct Parts {
@@ -103,8 +105,8 @@ void check_tools_used(const Parts& parts, const Chat& chat, const ChatTemplateOp
 /// opening of a reply at its end.
 std::vector<TokenList> show_chat(const Parts& parts, const Options& options, const Chat& chat,
                                  bool generation_prompt) {
-  const ChatTemplateOptions template_options{.add_generation_prompt = generation_prompt,
-                                             .tools_json = chat.tools_json};
+  const ChatTemplateOptions template_options{
+      .add_generation_prompt = generation_prompt, .tools_json = chat.tools_json, .clock = options.clock};
   const ChatSequence sequence = encode_chat(parts.tokenizer, parts.chat_template, chat.messages,
                                             template_options, options.trust_special_tokens);
   if (!chat.tools_json.empty()) check_tools_used(parts, chat, template_options, sequence.prompt.text);
@@ -126,7 +128,8 @@ std::vector<TokenList> show_pair(const Parts& parts, const Options& options, con
     PairReply reply = encode_pair_reply(parts.tokenizer, parts.chat_template, pair, safe,
                                         {.tokens_per_reply = options.tokens_per_reply,
                                          .system = options.system,
-                                         .trust_special_tokens = options.trust_special_tokens},
+                                         .trust_special_tokens = options.trust_special_tokens,
+                                         .clock = options.clock},
                                         name + " reply");
     lists.push_back(make_token_list(parts.tokenizer, name, roles, reply.chat, std::move(reply.kept)));
   }
@@ -204,6 +207,7 @@ void add_render_command(CLI::App& app, CommonOptions& common, Action& action) {
               "Last tokens of a reply to mark (default 5, as extract)");
   command->add_flag("--trust-special-tokens", options->trust_special_tokens,
                     "Let control tokens in messages be control tokens");
+  add_date_option(*command, options->clock);
   add_common_options(*command, common);
   teach(*command, Group::look,
         {"safetylock render models/tuned --prompt \"How do I pick a lock?\" --system \"Be brief.\"",

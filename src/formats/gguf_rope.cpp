@@ -32,8 +32,8 @@ class RopeReader {
       c_.rotary_dim = integer("rope.dimension_count", limits::kHeadDim);
     }
     if (family_.rope_local_base_freq) {
-      c_.rope_local_base_freq = has("rope.freq_base_swa") ? file_.number(key("rope.freq_base_swa"))
-                                                          : *family_.rope_local_base_freq;
+      c_.rope_local_base_freq =
+          has("rope.freq_base_swa") ? file_.number(key("rope.freq_base_swa")) : *family_.rope_local_base_freq;
     }
     if (family_.long_rope) {
       read_long_rope();

@@ -55,9 +55,10 @@ class LayerReader {
     }
     std::vector<bool> sliding;
     for (const Json& type : types) {
-      if (type != "full_attention" && type != "sliding_attention")
+      const bool slides = is_text(type, "sliding_attention");
+      if (!slides && !is_text(type, "full_attention"))
         fail("cfg.unsupported", "/layer_types", "full_attention or sliding_attention", describe_json(type));
-      sliding.push_back(type == "sliding_attention");
+      sliding.push_back(slides);
     }
     // transformers does not look at the list of these, and other engines do.
     const bool all_alike = std::equal(sliding.begin() + 1, sliding.end(), sliding.begin());

@@ -74,7 +74,8 @@ class Validator {
       fail("cfg.range", "rotary_dim", "an even number up to head_dim, " + std::to_string(c_.head_dim),
            std::to_string(rotated));
     }
-    if (c_.rope_local_base_freq != 0) positive("rope_local_base_freq", c_.rope_local_base_freq);
+    if (family_of_class(c_.architecture)->rope_local_base_freq)
+      positive("rope_local_base_freq", c_.rope_local_base_freq);
     for (const double cap :
          {c_.attn_logit_softcapping, c_.final_logit_softcapping, c_.query_pre_attn_scalar}) {
       if (cap != 0) positive("softcapping, query_pre_attn_scalar", cap);

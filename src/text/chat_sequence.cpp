@@ -56,16 +56,21 @@ std::vector<std::int64_t> last_tokens_of(const ChatSequence& chat, int message, 
 PairReply encode_pair_reply(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                             const PromptPair& pair, bool safe, const PairReplyOptions& options,
                             const std::string& where) {
+  const std::string& text = safe ? pair.safe : pair.unsafe;
+  const auto fail_short = [&] {
+    throw Error({.code = "data.too_short",
+                 .where = where,
+                 .expected = "at least one token",
+                 .found = "none in \"" + escape_untrusted(text, 40) + "\""});
+  };
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) fail_short();  // most templates trim it away
   const std::vector<ChatMessage> messages =
-      with_system({{"user", pair.prompt}, {"assistant", safe ? pair.safe : pair.unsafe}}, options.system);
+      with_system({{"user", pair.prompt}, {"assistant", text}}, options.system);
   PairReply reply{.chat = encode_chat(tokenizer, chat_template, messages, {.clock = options.clock},
                                       options.trust_special_tokens),
                   .kept = {}};
   reply.kept = last_tokens_of(reply.chat, static_cast<int>(messages.size()) - 1, options.tokens_per_reply);
-  if (reply.kept.empty()) {
-    throw Error(
-        {.code = "data.too_short", .where = where, .expected = "at least one token", .found = "none"});
-  }
+  if (reply.kept.empty()) fail_short();
   const size_t end = static_cast<size_t>(reply.kept.back()) + 1;
   reply.chat.tokens.ids.resize(end);
   reply.chat.tokens.offsets.resize(end);

@@ -41,11 +41,6 @@ std::vector<AddedToken> read_added_tokens(const JsonObject& root, BpeAlphabet al
   return tokens;
 }
 
-// nlohmann's == makes a value of the text in a noexcept function, where a failed allocation ends the process.
-bool is_text(const Json& value, std::string_view text) {
-  return value.is_string() && value.get_ref<const std::string&>() == text;
-}
-
 BpeAlphabet alphabet_of(const WordCut& cut) {
   return std::holds_alternative<PieceCut>(cut) ? BpeAlphabet::characters : BpeAlphabet::bytes;
 }

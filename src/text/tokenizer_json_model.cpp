@@ -11,7 +11,7 @@ void check_model_flags(const JsonObject& model, BpeAlphabet alphabet) {
   only_keys(model, {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
                     "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
   // The first versions of the format wrote no type.
-  if (model.has("type") && model.at("type") != "BPE")
+  if (model.has("type") && !is_text(model.at("type"), "BPE"))
     fail("bpe.unsupported", model, "type", "\"BPE\"", model.at("type"));
   if (model.has("dropout") && model.number("dropout") != 0)
     fail("bpe.dropout", model, "dropout", "none: it makes encoding random", model.at("dropout"));

@@ -1,9 +1,8 @@
-#include "cli/chat/input.h"
-
 #include <gtest/gtest.h>
 
 #include <deque>
 
+#include "cli/chat/input.h"
 #include "cli/chat/slash_commands.h"
 #include "lock/sample_lock.h"
 #include "support/errors.h"

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -172,6 +173,37 @@ class TokenizeTest(CliTest):
         self.assertEqual(self.tokenize("")["token_ids"], [])
         self.assert_fails(tool("tokenize", MODEL, "--text", b"a\xff"), 2, "arg.prompt")
         self.assert_fails(tool("tokenize", MODEL), 2, "arg.usage")
+
+
+class DateTest(CliTest):
+    """A template that prints the day, as Llama 3.1's does."""
+
+    def setUp(self):
+        super().setUp()
+        self.model = pathlib.Path(self.folder) / "dated"
+        shutil.copytree(MODEL, self.model)
+        template = self.model / "chat_template.jinja"
+        template.write_text("{{ strftime_now('%d %b %Y') }}\n" + template.read_text())
+
+    def text(self, *args):
+        return json.loads(tool("render", self.model, "--prompt", "a", "--json", *args).stdout)["sequences"][0]["text"]
+
+    def test_render_prints_the_day_that_is_given(self):
+        self.assertTrue(self.text("--date", "2026-03-07").startswith("07 Mar 2026\n"))
+        self.assertTrue(self.text("--date", "2024-02-29").startswith("29 Feb 2024\n"))
+
+    def test_locks_of_the_same_day_are_equal(self):
+        def lock(name, day):
+            path = pathlib.Path(self.folder) / name
+            tool("extract", self.model, "--pairs", PAIRS, "-o", path, "--heads", 2, "--date", day)
+            return path.read_bytes()
+        first = lock("a.lock.safetensors", "2026-03-07")
+        self.assertEqual(first, lock("b.lock.safetensors", "2026-03-07"))
+        self.assertNotEqual(first, lock("c.lock.safetensors", "2026-03-08"))
+
+    def test_what_is_no_day(self):
+        for bad in ("2026-02-30", "07.03.2026", "2026-3-7", "2026-03-07x", ""):
+            self.assert_fails(tool("render", self.model, "--prompt", "a", "--date", bad), 2, "arg.date")
 
 
 class PackagedRenderTest(CliTest):

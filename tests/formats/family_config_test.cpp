@@ -12,7 +12,8 @@ namespace {
 
 /// The config of a tiny model of tests/golden/model after one change: its error's code.
 std::string with(const std::string& model, const std::string& key, const Json& value) {
-  const std::string path = std::string(SAFETYLOCK_SOURCE_DIR) + "/tests/golden/model/" + model + "/config.json";
+  const std::string path =
+      std::string(SAFETYLOCK_SOURCE_DIR) + "/tests/golden/model/" + model + "/config.json";
   Json config = Json::parse(read_file(path, 1 << 20));
   config[Json::json_pointer(key)] = value;
   const test::TemporaryFolder folder;

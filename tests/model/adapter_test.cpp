@@ -157,7 +157,8 @@ TEST_F(AdapterFolder, BringsItsTokenizerAndTemplate) {
 
 // The base's tokenizer in its place would give other tokens without a word.
 TEST_F(AdapterFolder, IsReadWhateverTheTokenizersFormat) {
-  folder_.write("tokenizer.model", test::read_all(std::string(SAFETYLOCK_SOURCE_DIR) + "/tests/golden/text/llama.model"));
+  folder_.write("tokenizer.model",
+                test::read_all(std::string(SAFETYLOCK_SOURCE_DIR) + "/tests/golden/text/llama.model"));
   EXPECT_EQ(test::code_of([&] { load(); }), "cfg.missing") << "no tokenizer_config.json beside it";
   folder_.write("tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizer"})");
   EXPECT_EQ(test::code_of([&] { load(); }), "cfg.vocab") << "more tokens than rows";

@@ -127,8 +127,8 @@ INSTANTIATE_TEST_SUITE_P(
                     PathCase{"qwen3", "float32", 1e-5}, PathCase{"mistral_window", "float32", 1e-5},
                     PathCase{"gemma2", "float32", 1e-5}, PathCase{"gemma3", "float32", 1e-5},
                     PathCase{"phi3", "float32", 1e-5}, PathCase{"smollm3", "float32", 1e-5},
-                    PathCase{"gemma3", "bfloat16", 0.05},
-                    PathCase{"llama_biases", "bfloat16", 0.05}, PathCase{"llama_gqa", "float16", 0.006}));
+                    PathCase{"gemma3", "bfloat16", 0.05}, PathCase{"llama_biases", "bfloat16", 0.05},
+                    PathCase{"llama_gqa", "float16", 0.006}));
 
 TEST(Interventions, StrengthBelongsToTheRequest) {
   const std::vector<std::int64_t> first_rows = {0, 3, 8}, rows = {3, 5, 1};

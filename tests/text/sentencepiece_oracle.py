@@ -168,11 +168,11 @@ def declared(model: str, first: dict) -> dict:
 def folders(work: pathlib.Path):
     """(name, oracle, folder): every rule of the two classes."""
     def llama(name, config, **files):
-        path = folder(work / name.replace(" ", "_"), "llama", {**LLAMA, **config}, **files)
+        path = folder(work / f"llama {name}".replace(" ", "_"), "llama", {**LLAMA, **config}, **files)
         return "LlamaTokenizer " + name, LlamaTokenizer.from_pretrained(path).backend_tokenizer, path
 
     def gemma(name, config, **files):
-        path = folder(work / name.replace(" ", "_"), "gemma", {"tokenizer_class": "GemmaTokenizer", **config}, **files)
+        path = folder(work / f"gemma {name}".replace(" ", "_"), "gemma", {"tokenizer_class": "GemmaTokenizer", **config}, **files)
         return "GemmaTokenizer " + name, GemmaTokenizer.from_pretrained(path).backend_tokenizer, path
 
     first = {k: v for k, v in DECLARED.items() if not k.startswith("NEXT")}

@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "cli/chat/wide_text.h"
 #include "cli/interrupt.h"
-#include "cli/wide_text.h"
 
 namespace safetylock::cli {
 namespace {

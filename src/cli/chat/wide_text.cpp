@@ -1,4 +1,4 @@
-#include "cli/wide_text.h"
+#include "cli/chat/wide_text.h"
 
 #include <poll.h>
 #include <unistd.h>
