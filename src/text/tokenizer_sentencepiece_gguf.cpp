@@ -13,6 +13,7 @@ using Type = SentencePieceFile::Type;
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 constexpr const char* kScores = "tokenizer.ggml.scores";
 constexpr const char* kTypes = "tokenizer.ggml.token_type";
+constexpr const char* kUnknown = "tokenizer.ggml.unknown_token_id";
 
 std::string place(const std::string& key) {
   return "metadata \"" + key + "\"";
@@ -88,6 +89,12 @@ SentencePieceFile read_vocabulary(const GgufFile& file, const Family& family) {
     // transformers looks for an added token in the file's own spelling only, where there is none then.
     const bool plain = text != tokens[i] && type == Type::user_defined;
     model.pieces.push_back({std::move(text), static_cast<float>((*scores)[i]), plain ? Type::normal : type});
+  }
+  // Gemma's files call their <unk> a control token, and say by its id what it is.
+  if (model.unknown_id < 0 && file.has(kUnknown)) {
+    model.unknown_id =
+        static_cast<std::int32_t>(file.integer(kUnknown, 0, static_cast<std::int64_t>(tokens.size()) - 1));
+    model.pieces[static_cast<size_t>(model.unknown_id)].type = Type::unknown;
   }
   model.byte_fallback = true;
   model.remove_extra_whitespaces = false;
