@@ -7,8 +7,8 @@
 #include "formats/config_limits.h"
 #include "formats/families.h"
 #include "formats/gguf_parser.h"
+#include "formats/gguf_reader.h"
 #include "formats/gguf_rope.h"
-#include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
@@ -40,10 +40,9 @@ constexpr std::array<std::string_view, 24> kKnownKeys = {"block_count",
                                                          "tensor_data_layout",
                                                          "use_parallel_residual"};
 
-class Reader {
+class Reader : GgufReader {
  public:
-  explicit Reader(const GgufFile& file)
-      : file_(file), arch_(file.architecture()), family_(family_of_gguf(arch_)) {}
+  explicit Reader(const GgufFile& file) : GgufReader(file), family_(family_of_gguf(arch_)) {}
 
   ModelConfig read() {
     if (family_ == nullptr) {
@@ -65,16 +64,6 @@ class Reader {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& code, const std::string& where, const std::string& expected,
-                         const std::string& found, const std::string& hint = "") const {
-    throw Error({code, file_.path(), where, expected, found, hint});
-  }
-  std::string key(std::string_view name) const { return arch_ + "." + std::string(name); }
-  bool has(std::string_view name) const { return file_.has(key(name)); }
-  std::int64_t integer(std::string_view name, std::int64_t limit) const {
-    return file_.integer(key(name), 0, limit);
-  }
-
   bool is_known(std::string_view name) const {
     if (std::find(kKnownKeys.begin(), kKnownKeys.end(), name) != kKnownKeys.end()) return true;
     if (name == "attn_logit_softcapping") return family_->attn_logit_softcapping.has_value();
@@ -254,8 +243,6 @@ class Reader {
     }
   }
 
-  const GgufFile& file_;
-  std::string arch_;
   const Family* family_;
   ModelConfig c_;
 };

@@ -6,7 +6,7 @@
 #include "formats/checkpoint_tensors.h"
 #include "formats/config_limits.h"
 #include "formats/gguf_parser.h"
-#include "safetylock/error.h"
+#include "formats/gguf_reader.h"
 
 namespace safetylock {
 namespace {
@@ -15,10 +15,10 @@ constexpr const char* kLongFactors = "rope_factors_long.weight";
 constexpr const char* kShortFactors = "rope_factors_short.weight";
 constexpr const char* kFrequencyDivisors = "rope_freqs.weight";
 
-class RopeReader {
+class RopeReader : GgufReader {
  public:
   RopeReader(const GgufFile& file, const Family& family, ModelConfig& c)
-      : file_(file), arch_(file.architecture()), family_(family), c_(c) {}
+      : GgufReader(file), family_(family), c_(c) {}
 
   void read() {
     c_.rope_theta = has("rope.freq_base") ? file_.number(key("rope.freq_base")) : 10000.0;
@@ -60,16 +60,6 @@ class RopeReader {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& code, const std::string& where, const std::string& expected,
-                         const std::string& found, const std::string& hint = "") const {
-    throw Error({code, file_.path(), where, expected, found, hint});
-  }
-  std::string key(std::string_view name) const { return arch_ + "." + std::string(name); }
-  bool has(std::string_view name) const { return file_.has(key(name)); }
-  std::int64_t integer(std::string_view name, std::int64_t limit) const {
-    return file_.integer(key(name), 0, limit);
-  }
-
   void read_rope_scaling() {
     if (has("rope.scaling.attn_factor") && file_.number(key("rope.scaling.attn_factor")) != 1.0) {
       fail("cfg.unsupported", key("rope.scaling.attn_factor"), "1",
@@ -110,8 +100,6 @@ class RopeReader {
     return values;
   }
 
-  const GgufFile& file_;
-  std::string arch_;
   const Family& family_;
   ModelConfig& c_;
 };
