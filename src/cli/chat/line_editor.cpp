@@ -194,7 +194,15 @@ unsigned char LineEditor::Editor::cancel() {
 unsigned char LineEditor::Editor::suspend() {
   announce_pasting(false);
   ::el_set(line, EL_PREP_TERM, 0);
+  // The rest of the job first. A signal to the whole process could stop another thread, while this one takes
+  // the terminal back.
+  struct sigaction ignored {
+  }, before{};
+  ignored.sa_handler = SIG_IGN;
+  ::sigaction(SIGTSTP, &ignored, &before);
   ::kill(0, SIGTSTP);
+  ::sigaction(SIGTSTP, &before, nullptr);
+  std::raise(SIGTSTP);
   ::el_set(line, EL_PREP_TERM, 1);
   announce_pasting(true);
   return CC_REDISPLAY;
