@@ -491,6 +491,7 @@ class ChatTerminalTest(ChatTest):
         expect(rb"UNLOCKED > ")
         os.write(terminal, b"wait\x1a")
         expect(rb"Stopped")
+        expect(rb"\$ ")
         os.write(terminal, b"stty -a | tr ' ' '\\n' | grep -x -e '-*icanon'; echo re''sume; fg\n")
         expect(rb"\nicanon\r\nresume")
         expect(rb"UNLOCKED > wait")
