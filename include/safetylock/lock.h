@@ -21,6 +21,7 @@ struct HeadDirection {
   std::vector<float> direction;  ///< [D], unit norm (within 0.002)
   float sigma = 0;               ///< > 0: standard deviation of the rows' projections on the direction
   float score = 0;               ///< ranking score in [0, 1] (validation accuracy)
+  float gap = 0;  ///< distance between the means of safe and unsafe rows; 0: not known (imported locks)
 };
 
 /// Where a lock comes from and what it may be applied to; stored as the file's metadata.

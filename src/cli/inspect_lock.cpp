@@ -30,8 +30,11 @@ Json inspect_lock(const std::string& path) {
   const SafetyLock lock = SafetyLock::load(path);
   Json heads = Json::array();
   for (const HeadDirection& head : lock.heads()) {
-    heads.push_back(
-        {{"layer", head.id.layer}, {"head", head.id.head}, {"score", head.score}, {"sigma", head.sigma}});
+    heads.push_back({{"layer", head.id.layer},
+                     {"head", head.id.head},
+                     {"score", head.score},
+                     {"sigma", head.sigma},
+                     {"gap", head.gap}});
   }
   return {{"schema", "safetylock.inspect/1"},
           {"kind", "lock"},

@@ -110,6 +110,7 @@ class LockReader {
     check_tensor("heads", "lock.head", "I64", {k});
     check_tensor("directions", "lock.vector", "F32", {k, dim});
     check_tensor("sigmas", "lock.scale", "F32", {k});
+    check_tensor("gaps", "lock.scale", "F32", {k});
     check_tensor("scores", "lock.score", "F32", {k});
     check_tensor("sketch", "lock.tensor", "F32", {0});
     for (const SafetensorsTensor& t : safetensors_.tensors()) {
@@ -214,13 +215,16 @@ class LockReader {
     const std::vector<std::int64_t> layers = safetensors_.read_integers(tensor("layers"));
     const std::vector<std::int64_t> head_numbers = safetensors_.read_integers(tensor("heads"));
     const std::vector<float> directions = floats("directions"), sigmas = floats("sigmas"),
-                             scores = floats("scores");
+                             gaps = floats("gaps"), scores = floats("scores");
     const size_t dim = tensor("directions").shape[1];
     std::vector<HeadDirection> out(layers.size());
     for (size_t k = 0; k < out.size(); ++k) {
       const auto row = directions.begin() + static_cast<std::ptrdiff_t>(k * dim);
-      out[k] = {
-          {layers[k], head_numbers[k]}, {row, row + static_cast<std::ptrdiff_t>(dim)}, sigmas[k], scores[k]};
+      out[k] = {.id = {layers[k], head_numbers[k]},
+                .direction = {row, row + static_cast<std::ptrdiff_t>(dim)},
+                .sigma = sigmas[k],
+                .score = scores[k],
+                .gap = gaps[k]};
     }
     return out;
   }
@@ -247,6 +251,7 @@ LockContent lock_content(const LockIdentity& id, std::span<const HeadDirection> 
       SafetensorsEntry::i64("heads", {k}, head_numbers),
       SafetensorsEntry::f32("directions", {k, static_cast<std::uint64_t>(id.head_dim)}, directions),
       SafetensorsEntry::f32("sigmas", {k}, column(heads, [](const HeadDirection& h) { return h.sigma; })),
+      SafetensorsEntry::f32("gaps", {k}, column(heads, [](const HeadDirection& h) { return h.gap; })),
       SafetensorsEntry::f32("scores", {k}, column(heads, [](const HeadDirection& h) { return h.score; })),
       SafetensorsEntry::f32("sketch", {0}, {}),
   };

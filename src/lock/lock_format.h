@@ -5,6 +5,7 @@
 //   heads       I64 [K]     0-based query head
 //   directions  F32 [K, D]  unit rows
 //   sigmas      F32 [K]     standard deviation of the rows' projections on the direction
+//   gaps        F32 [K]     distance between the means of safe and unsafe rows; 0 where it is not known
 //   scores      F32 [K]     ranking score in [0, 1]
 //   sketch      F32 [0]     kept for a sketch of the family's weights
 #pragma once
@@ -44,13 +45,14 @@ inline constexpr std::array kMetadataKeys = {"alpha",
                                              "version",
                                              "weights_digest"};
 
-inline constexpr std::array kTensors = {"directions", "heads", "layers", "scores", "sigmas", "sketch"};
+inline constexpr std::array kTensors = {"directions", "gaps",   "heads", "layers",
+                                        "scores",     "sigmas", "sketch"};
 
 constexpr std::uint64_t kMaxHeaderBytes = 1024 * 1024;
 constexpr std::uint64_t kMaxFileBytes = 64 * 1024 * 1024;
 constexpr size_t kMaxTextBytes = 1024;           ///< of one metadata value
 constexpr std::int64_t kMaxDimension = 1 << 20;  ///< of L, H, G, D and E
 constexpr double kNormTolerance = 0.002;         ///< of a direction; imported float16 ones are within it
-constexpr float kMaxSigma = 1e4F;
+constexpr float kMaxSigma = 1e4F;                ///< of sigmas and gaps
 
 }  // namespace safetylock::lock_format

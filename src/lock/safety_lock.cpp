@@ -102,6 +102,11 @@ void check_heads(const std::vector<HeadDirection>& heads, const LockIdentity& id
       throw Error({"lock.scale", "", name_of(head.id),
                    "a sigma above 0, at most " + number(lock_format::kMaxSigma), number(head.sigma), ""});
     }
+    if (!(head.gap >= 0 && head.gap <= lock_format::kMaxSigma)) {
+      throw Error({"lock.scale", "", name_of(head.id),
+                   "a class gap from 0 (not known) to " + number(lock_format::kMaxSigma), number(head.gap),
+                   ""});
+    }
     if (!(head.score >= 0 && head.score <= 1)) {
       throw Error({"lock.score", "", name_of(head.id), "a score from 0 to 1", number(head.score), ""});
     }

@@ -52,7 +52,8 @@ SafetyLock derive_lock(const HeadActivations& activations, const std::vector<Hea
     heads.push_back({.id = d.id,
                      .direction = {d.direction.begin(), d.direction.end()},
                      .sigma = static_cast<float>(d.sigma),
-                     .score = static_cast<float>(ranking[heads.size()].accuracy)});
+                     .score = static_cast<float>(ranking[heads.size()].accuracy),
+                     .gap = static_cast<float>(d.gap)});
   }
   LockIdentity identity = activations.provenance;
   identity.protocol = options.protocol;

@@ -61,8 +61,8 @@ void expect_equal(const SafetyLock& a, const SafetyLock& b) {
   ASSERT_EQ(a.heads().size(), b.heads().size());
   for (size_t k = 0; k < a.heads().size(); ++k) {
     const HeadDirection &h = a.heads()[k], &i = b.heads()[k];
-    EXPECT_TRUE(std::tie(h.id, h.direction, h.sigma, h.score) ==
-                std::tie(i.id, i.direction, i.sigma, i.score))
+    EXPECT_TRUE(std::tie(h.id, h.direction, h.sigma, h.score, h.gap) ==
+                std::tie(i.id, i.direction, i.sigma, i.score, i.gap))
         << k;
   }
 }
@@ -195,7 +195,7 @@ TEST(LockFile, RefusesMissingUnknownAndMisshapenTensors) {
   const auto replaced = [](const SafetensorsEntry& entry) {
     return read_code(sealed([&](LockContent& c) { tensor(c, entry.name) = entry; }));
   };
-  for (const std::string name : {"layers", "heads", "directions", "sigmas", "scores", "sketch"}) {
+  for (const std::string name : {"layers", "heads", "directions", "sigmas", "gaps", "scores", "sketch"}) {
     const auto remove = [&](LockContent& c) {
       std::erase_if(c.tensors, [&](const auto& t) { return t.name == name; });
     };
@@ -211,6 +211,7 @@ TEST(LockFile, RefusesMissingUnknownAndMisshapenTensors) {
   EXPECT_EQ(replaced(SafetensorsEntry::f32("directions", {4}, four)), "lock.vector");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("directions", {2, 2}, four)), "lock.vector");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("sigmas", {4}, four)), "lock.scale");
+  EXPECT_EQ(replaced(SafetensorsEntry::f32("gaps", {4}, four)), "lock.scale");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("scores", {2, 2}, four)), "lock.score");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("sketch", {4}, four)), "lock.tensor");
   EXPECT_EQ(read_code(sealed([&](LockContent& c) { c.metadata["head_dim"] = "16"; })), "lock.vector");
@@ -234,6 +235,7 @@ TEST(LockFile, RefusesBadValuesUnderACorrectDigest) {
   EXPECT_EQ(with_value("directions", 9, 2.0F), "lock.vector");
   EXPECT_EQ(with_value("sigmas", 0, -1.0F), "lock.scale");
   EXPECT_EQ(with_value("sigmas", 0, std::nanf("")), "lock.scale");
+  EXPECT_EQ(with_value("gaps", 0, -1.0F), "lock.scale");
   EXPECT_EQ(with_value("scores", 0, 2.0F), "lock.score");
   EXPECT_EQ(read_code(sealed([](LockContent& c) { c.metadata["layers"] = "4"; })), "lock.head");
   EXPECT_EQ(read_code(sealed([](LockContent& c) {

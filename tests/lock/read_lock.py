@@ -39,9 +39,10 @@ def main() -> int:
     expected = {"architecture": "LlamaForCausalLM", "layers": "6", "heads": "4", "kv_heads": "2", "head_dim": "8",
                 "hidden_size": "20", "base_model": 'tiny "llama"', "seed": "7", "alpha": "6", "alpha_max": "24"}
     assert {k: metadata[k] for k in expected} == expected, metadata
-    assert set(tensors) == {"layers", "heads", "directions", "sigmas", "scores", "sketch"}, tensors.keys()
+    assert set(tensors) == {"layers", "heads", "directions", "sigmas", "gaps", "scores", "sketch"}, tensors.keys()
     assert tensors["layers"].tolist() == [4, 1, 4] and tensors["heads"].tolist() == [3, 0, 1]
     assert tensors["sigmas"].tolist() == [0.75, 1.5, 0.25] and tensors["scores"].dtype == np.float32
+    assert tensors["gaps"].tolist() == [0.5, 0.0, 0.125]
     assert tensors["sketch"].shape == (0,) and tensors["sketch"].dtype == np.float32
     for k, seed in enumerate((1, 2, 3)):
         j = np.arange(8)

@@ -70,6 +70,9 @@ TEST(SafetyLock, RefusesScalesAndScoresOutOfRange) {
     EXPECT_EQ(code_with([&](auto&, auto& h) { h[0].sigma = bad; }), "lock.scale") << bad;
   }
   EXPECT_EQ(code_with([&](auto&, auto& h) { h[0].sigma = 10000.0F; }), "no error");
+  for (const float bad : {-0.5F, std::nanf(""), infinity, 10001.0F}) {
+    EXPECT_EQ(code_with([&](auto&, auto& h) { h[0].gap = bad; }), "lock.scale") << bad;
+  }
   for (const float bad : {-0.01F, 1.01F, std::nanf(""), infinity}) {
     EXPECT_EQ(code_with([&](auto&, auto& h) { h[0].score = bad; }), "lock.score") << bad;
   }
@@ -120,6 +123,7 @@ TEST(SafetyLock, EveryFieldChangesTheDigest) {
       [](auto&, auto& h) { std::swap(h[0], h[1]); },
       [](auto&, auto& h) { h[0].sigma = std::nextafter(h[0].sigma, 1.0F); },
       [](auto&, auto& h) { h[0].score = std::nextafter(h[0].score, 0.0F); },
+      [](auto&, auto& h) { h[0].gap = std::nextafter(h[0].gap, 0.0F); },
       [](auto&, auto& h) { h[2].direction[7] = std::nextafter(h[2].direction[7], 0.0F); },
   };
   for (const auto& change : changes) {

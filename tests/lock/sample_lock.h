@@ -43,9 +43,9 @@ inline std::vector<float> sample_direction(std::int64_t dim, int seed) {
 
 /// Three heads, two of them in layer 4.
 inline std::vector<HeadDirection> sample_heads() {
-  return {{{4, 3}, sample_direction(8, 1), 0.75F, 0.95F},
-          {{1, 0}, sample_direction(8, 2), 1.5F, 0.9F},
-          {{4, 1}, sample_direction(8, 3), 0.25F, 0.875F}};
+  return {{{4, 3}, sample_direction(8, 1), 0.75F, 0.95F, 0.5F},
+          {{1, 0}, sample_direction(8, 2), 1.5F, 0.9F, 0.0F},
+          {{4, 1}, sample_direction(8, 3), 0.25F, 0.875F, 0.125F}};
 }
 
 inline SafetyLock sample_lock() {

@@ -45,6 +45,7 @@ TEST(Derive, TakesTheBestHeadsInOrderWithTheirDirections) {
     const MeanDifference d =
         mean_difference_directions(acts.values, acts.rows.labels, {ranking[k].id}).front();
     EXPECT_EQ(lock.heads()[k].sigma, static_cast<float>(d.sigma));
+    EXPECT_EQ(lock.heads()[k].gap, static_cast<float>(d.gap));
     for (size_t j = 0; j < 6; ++j) {
       EXPECT_EQ(lock.heads()[k].direction[j], static_cast<float>(d.direction[j]));
     }
