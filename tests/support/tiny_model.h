@@ -104,7 +104,7 @@ class MemoryCheckpoint : public Checkpoint {
     std::copy(values.begin() + static_cast<std::ptrdiff_t>(begin * columns),
               values.begin() + static_cast<std::ptrdiff_t>(end * columns), out.begin());
   }
-  std::string weights_digest() const override { return "memory"; }
+  std::string weights_digest() const override { return std::string(64, '0'); }
 
  private:
   std::string path_ = "memory";
