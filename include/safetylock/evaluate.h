@@ -72,6 +72,12 @@ struct Evaluation {
 Evaluation evaluate(const CausalLM& model, const std::vector<std::string>& prompts,
                     const EvaluateOptions& options = {});
 
+/// As evaluate() at each of `strengths`, all of which run in the same batches; results in their order.
+/// `options.strength` is not used.
+std::vector<Evaluation> evaluate_strengths(const CausalLM& model, const std::vector<std::string>& prompts,
+                                           const std::vector<Strength>& strengths,
+                                           const EvaluateOptions& options = {});
+
 /// The causal check: on the model a lock was derived from, the lock must raise the refusal margin of harmful
 /// prompts and leave benign ones where they were. Uses prompts that ship with the library
 /// (src/pipeline/causal_check_prompts.h).

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <span>
 #include <string_view>
 
 #include "analysis/statistics.h"
@@ -31,12 +32,16 @@ TokenId first_token(const Tokenizer& tokenizer, std::string_view text) {
   return tokenizer.encode(text, {.parse_special_tokens = false}).ids.front();
 }
 
-/// What the passes of an evaluation add; nothing on a model without a lock.
-std::optional<Interventions> interventions_of(const CausalLM& model, const EvaluateOptions& options) {
+/// What one pass adds to the sequences of `requests`; nothing on a model without a lock.
+std::optional<Interventions> interventions_of(const CausalLM& model,
+                                              std::span<const GenerateRequest> requests) {
   const auto lock = model.default_interventions();
-  const Strength strength = request_strength(options.strength, lock.get());
+  std::vector<Strength> strengths;
+  for (const GenerateRequest& request : requests)
+    strengths.push_back(request_strength(request.strength, lock.get()));
   if (lock == nullptr) return std::nullopt;
-  return Interventions{.biases = lock->biases, .strengths = {strength}};
+  return Interventions{
+      .biases = lock->biases, .strengths = std::move(strengths), .alpha_max = lock->alpha_max};
 }
 
 GenerateOptions generate_options(const EvaluateOptions& options) {
@@ -83,15 +88,20 @@ class FirstTokenReader {
 };
 
 /// One forward pass a prompt, in batches, without replies.
-void measure_margins(const CausalLM& model, const std::vector<std::vector<TokenId>>& sequences,
-                     const EvaluateOptions& options, std::vector<PromptResult>& results) {
+void measure_margins(const CausalLM& model, const std::vector<GenerateRequest>& requests,
+                     const GenerateOptions& generation, const EvaluateOptions& options,
+                     std::vector<PromptResult>& results) {
   const c10::InferenceMode inference;
-  const std::optional<Interventions> interventions = interventions_of(model, options);
   const FirstTokenReader reader(model.tokenizer());
+  std::vector<std::vector<TokenId>> sequences;
+  for (const GenerateRequest& request : requests)
+    sequences.push_back(encode_chat_prompt(model, request, generation, sequences.size()));
   const auto batch_size = static_cast<size_t>(options.batch_size);
   for (size_t begin = 0; begin < sequences.size(); begin += batch_size) {
     report(options, begin, sequences.size());
     const size_t end = std::min(begin + batch_size, sequences.size());
+    const std::optional<Interventions> interventions =
+        interventions_of(model, std::span(requests).subspan(begin, end - begin));
     const at::Tensor logits = model
                                   .logits({sequences.begin() + static_cast<std::ptrdiff_t>(begin),
                                            sequences.begin() + static_cast<std::ptrdiff_t>(end)},
@@ -157,8 +167,13 @@ Mean mean_of(const std::vector<double>& values) {
           .high = interval.high};
 }
 
-Evaluation evaluate(const CausalLM& model, const std::vector<std::string>& prompts,
-                    const EvaluateOptions& options) {
+namespace {
+
+using Strengths = std::vector<std::optional<Strength>>;
+
+/// Evaluations at each of `strengths`, prompt by prompt in the same batches.
+std::vector<Evaluation> run(const CausalLM& model, const std::vector<std::string>& prompts,
+                            const Strengths& strengths, const EvaluateOptions& options) {
   if (prompts.empty())
     throw Error(
         {.code = "data.empty", .where = "prompts", .expected = "at least one prompt", .found = "none"});
@@ -170,23 +185,41 @@ Evaluation evaluate(const CausalLM& model, const std::vector<std::string>& promp
   }
   const auto begin = std::chrono::steady_clock::now();
   const GenerateOptions generation = generate_options(options);
-  Evaluation evaluation;
   std::vector<GenerateRequest> requests;
+  std::vector<PromptResult> results;
   for (const std::string& prompt : prompts) {
-    requests.push_back({.messages = {{"user", prompt}}, .strength = options.strength});
-    evaluation.results.push_back({.prompt = prompt, .reply = {}});
+    for (const std::optional<Strength>& strength : strengths) {
+      requests.push_back({.messages = {{"user", prompt}}, .strength = strength});
+      results.push_back({.prompt = prompt, .reply = {}});
+    }
   }
   if (options.margin_only) {
-    std::vector<std::vector<TokenId>> sequences;
-    for (const GenerateRequest& request : requests)
-      sequences.push_back(encode_chat_prompt(model, request, generation, sequences.size()));
-    measure_margins(model, sequences, options, evaluation.results);
+    measure_margins(model, requests, generation, options, results);
   } else {
-    answer(model, requests, generation, evaluation.results);
+    answer(model, requests, generation, results);
   }
-  summarise(evaluation, !options.margin_only);
-  evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  return evaluation;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::vector<Evaluation> evaluations(strengths.size());
+  for (size_t i = 0; i < results.size(); ++i)
+    evaluations[i % strengths.size()].results.push_back(std::move(results[i]));
+  for (Evaluation& evaluation : evaluations) {
+    summarise(evaluation, !options.margin_only);
+    evaluation.seconds = seconds / static_cast<double>(strengths.size());
+  }
+  return evaluations;
+}
+
+}  // namespace
+
+Evaluation evaluate(const CausalLM& model, const std::vector<std::string>& prompts,
+                    const EvaluateOptions& options) {
+  return std::move(run(model, prompts, {options.strength}, options).front());
+}
+
+std::vector<Evaluation> evaluate_strengths(const CausalLM& model, const std::vector<std::string>& prompts,
+                                           const std::vector<Strength>& strengths,
+                                           const EvaluateOptions& options) {
+  return run(model, prompts, Strengths(strengths.begin(), strengths.end()), options);
 }
 
 }  // namespace safetylock

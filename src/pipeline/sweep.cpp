@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/chat_prompt.h"
+#include "pipeline/divergence.h"
+#include "pipeline/evaluate_parts.h"
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
 #include "safetylock/error.h"
@@ -21,10 +24,6 @@ void check_heads(std::int64_t num_heads, const SafetyLock& lock) {
          std::to_string(num_heads));
 }
 
-void check_alpha(double alpha, const SafetyLock& lock) {
-  if (lock.strength(alpha).is_zero()) refuse("arg.alpha", "alphas", "strengths above 0", "0");
-}
-
 template <typename T>
 std::vector<T> ascending(std::vector<T> values, const char* where) {
   if (values.empty()) refuse("arg.range", where, "at least one value", "none");
@@ -33,15 +32,74 @@ std::vector<T> ascending(std::vector<T> values, const char* where) {
   return values;
 }
 
-SweepCell measure(const CausalLM& model, const std::vector<std::string>& harmful,
-                  const std::vector<std::string>& benign, const SweepOptions& options, std::int64_t num_heads,
-                  double alpha) {
-  SweepCell cell{.num_heads = num_heads,
-                 .alpha = alpha,
-                 .harmful = evaluate(model, harmful, options.evaluate),
-                 .benign = evaluate(model, benign, options.evaluate)};
-  if (options.on_cell) options.on_cell(cell);
-  return cell;
+/// What the unlocked model says to benign prompts, as tokens that count after a prompt.
+class BenignReplies {
+ public:
+  BenignReplies(const CausalLM& model, const Evaluation& unlocked, const EvaluateOptions& options) {
+    const GenerateOptions generation{.system = options.system,
+                                     .trust_special_tokens = options.trust_special_tokens};
+    for (size_t i = 0; i < unlocked.results.size(); ++i) {
+      const PromptResult& result = unlocked.results[i];
+      ScoredTokens text{
+          .ids = encode_chat_prompt(model, {.messages = {{"user", result.prompt}}}, generation, i)};
+      text.begin = text.ids.size();
+      const std::vector<TokenId> reply =
+          model.tokenizer().encode(result.reply, {.parse_special_tokens = false}).ids;
+      text.ids.insert(text.ids.end(), reply.begin(), reply.end());
+      if (!reply.empty()) texts_.push_back(std::move(text));
+    }
+  }
+
+  /// [strengths]: KL(unlocked || lock at that strength), a value a reply.
+  std::vector<std::optional<Mean>> divergences(const CausalLM& model, const Interventions& lock,
+                                               const std::vector<Strength>& strengths,
+                                               const ProgressCallback& on_progress) const {
+    std::vector<std::vector<double>> values(strengths.size());
+    for (size_t t = 0; t < texts_.size(); ++t) {
+      report(on_progress, t);
+      const std::vector<double> kl = mean_divergences(model, lock, texts_[t], strengths);
+      for (size_t s = 0; s < kl.size(); ++s) values[s].push_back(kl[s]);
+    }
+    std::vector<std::optional<Mean>> means;
+    for (const std::vector<double>& v : values)
+      means.push_back(v.empty() ? std::nullopt : std::optional(mean_of(v)));
+    return means;
+  }
+
+ private:
+  void report(const ProgressCallback& on_progress, size_t done) const {
+    const Progress progress{.stage = "measuring divergence",
+                            .done = static_cast<std::int64_t>(done),
+                            .total = static_cast<std::int64_t>(texts_.size()),
+                            .unit = "replies"};
+    if (on_progress && !on_progress(progress))
+      throw Error({.code = "run.interrupted", .where = progress.stage});
+  }
+
+  std::vector<ScoredTokens> texts_;
+};
+
+/// The strengths to try with `heads`, ascending.
+std::vector<Strength> strengths_of(std::span<const HeadDirection> heads, const SafetyLock& lock,
+                                   const SweepOptions& options) {
+  std::vector<double> alphas = options.alphas;
+  for (const double gap : options.gaps) {
+    const std::optional<double> alpha = alpha_of_gap(heads, gap);
+    if (!alpha) {
+      throw Error({.code = "arg.gap",
+                   .where = "sweep: gaps",
+                   .expected = "a lock that knows its heads' class gaps",
+                   .found = "a head without one",
+                   .hint = "Imported locks do not have them: give strengths in units of sigma"});
+    }
+    alphas.push_back(*alpha);
+  }
+  std::vector<Strength> strengths;
+  for (const double alpha : ascending(std::move(alphas), "alphas")) {
+    strengths.push_back(lock.strength(alpha));
+    if (strengths.back().is_zero()) refuse("arg.alpha", "alphas", "strengths above 0", "0");
+  }
+  return strengths;
 }
 
 double push(const SweepCell& cell) {
@@ -60,7 +118,8 @@ std::optional<size_t> mildest(const std::vector<SweepCell>& cells, const SweepLi
 
 bool SweepCell::meets(const SweepLimits& limits) const noexcept {
   return harmful.answered.value + harmful.degenerate.value <= limits.max_answered &&
-         benign.refused.value + benign.degenerate.value <= limits.max_over_refusal;
+         benign.refused.value + benign.degenerate.value <= limits.max_over_refusal &&
+         (!limits.max_kl || (kl && kl->value <= *limits.max_kl));
 }
 
 SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double default_alpha) {
@@ -69,21 +128,61 @@ SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double d
   return {lock.identity(), {heads.begin(), heads.end()}, default_alpha, lock.alpha_max()};
 }
 
+std::optional<double> alpha_of_gap(std::span<const HeadDirection> heads, double gap) {
+  double gaps = 0, sigmas = 0;
+  for (const HeadDirection& head : heads) {
+    if (head.gap == 0) return std::nullopt;
+    gaps += static_cast<double>(head.gap) * static_cast<double>(head.gap);
+    sigmas += static_cast<double>(head.sigma) * static_cast<double>(head.sigma);
+  }
+  return gap * std::sqrt(gaps / sigmas);
+}
+
+std::int64_t heads_of_share(const LockIdentity& identity, double share) {
+  if (!(share > 0 && share <= 1))
+    refuse("arg.range", "share of heads", "above 0, at most 1", std::to_string(share));
+  const auto all = static_cast<double>(identity.num_hidden_layers * identity.num_attention_heads);
+  return std::max<std::int64_t>(1, std::llround(share * all));
+}
+
 SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vector<std::string>& harmful,
                   const std::vector<std::string>& benign, const SweepOptions& options) {
-  const std::vector<std::int64_t> head_counts = ascending(options.num_heads, "num_heads");
-  const std::vector<double> alphas = ascending(options.alphas, "alphas");
   // All settings first: a bad one must not be found after an hour.
-  for (const std::int64_t num_heads : head_counts) check_heads(num_heads, lock);
-  for (const double alpha : alphas) check_alpha(alpha, lock);
+  const std::vector<std::int64_t> head_counts = ascending(options.num_heads, "num_heads");
+  std::vector<std::vector<Strength>> strengths;
+  for (const std::int64_t num_heads : head_counts) {
+    check_heads(num_heads, lock);
+    strengths.push_back(strengths_of(lock.heads().first(static_cast<size_t>(num_heads)), lock, options));
+  }
   if (options.evaluate.margin_only)
     refuse("arg.usage", "sweep: margin_only", "replies, which the limits are about", "margins alone");
 
-  SweepResult result{.unlocked = measure(model, harmful, benign, options, 0, 0), .cells = {}, .chosen = {}};
-  for (const std::int64_t num_heads : head_counts) {
-    for (const double alpha : alphas) {
-      const AppliedLock applied = apply_lock(model, with_setting(lock, num_heads, alpha));
-      result.cells.push_back(measure(model, harmful, benign, options, num_heads, alpha));
+  SweepResult result{.unlocked = {.gap = 0.0,
+                                  .harmful = evaluate(model, harmful, options.evaluate),
+                                  .benign = evaluate(model, benign, options.evaluate),
+                                  .kl = {}},
+                     .cells = {},
+                     .chosen = {}};
+  if (options.on_cell) options.on_cell(result.unlocked);
+  const BenignReplies replies(model, result.unlocked.benign, options.evaluate);
+  for (size_t k = 0; k < head_counts.size(); ++k) {
+    const AppliedLock applied =
+        apply_lock(model, with_setting(lock, head_counts[k], strengths[k].back().alpha()));
+    const auto harmful_at = evaluate_strengths(model, harmful, strengths[k], options.evaluate);
+    const auto benign_at = evaluate_strengths(model, benign, strengths[k], options.evaluate);
+    const auto kl =
+        replies.divergences(model, applied.interventions(), strengths[k], options.evaluate.on_progress);
+    const std::optional<double> alpha_of_one =
+        alpha_of_gap(lock.heads().first(static_cast<size_t>(head_counts[k])), 1);
+    for (size_t s = 0; s < strengths[k].size(); ++s) {
+      const double alpha = strengths[k][s].alpha();
+      result.cells.push_back({.num_heads = head_counts[k],
+                              .alpha = alpha,
+                              .gap = alpha_of_one ? std::optional(alpha / *alpha_of_one) : std::nullopt,
+                              .harmful = harmful_at[s],
+                              .benign = benign_at[s],
+                              .kl = kl[s]});
+      if (options.on_cell) options.on_cell(result.cells.back());
     }
   }
   result.chosen = mildest(result.cells, options.limits);

@@ -564,7 +564,7 @@ class SweepTest(CliTest):
         self.assertEqual(result.returncode, 0, result.stderr)
         out = json.loads(result.stdout)
         self.assertEqual(out, json.loads(file.read_text()))
-        self.assertEqual(out["schema"], "safetylock.sweep/1")
+        self.assertEqual(out["schema"], "safetylock.sweep/2")
         self.assertEqual([(c["heads"], c["alpha"]) for c in out["cells"]], [(2, 1), (2, 3), (4, 1), (4, 3)])
         self.assertEqual(out["chosen"], 0, "everything is within the limits: the mildest")
         info = json.loads(tool("inspect", chosen, "--json").stdout)
@@ -572,8 +572,25 @@ class SweepTest(CliTest):
         evaluated = json.loads(tool("evaluate", *self.args[1:4], "--lock", self.lock, "--alpha", 3, *self.args[6:12],
                                     "--json").stdout)
         for kind in ("harmful", "benign"):
-            self.assertEqual(out["cells"][3][kind]["results"], evaluated[kind]["results"])
+            for swept, alone in zip(out["cells"][3][kind]["results"], evaluated[kind]["results"], strict=True):
+                self.assertEqual((swept["prompt"], swept["reply"]), (alone["prompt"], alone["reply"]))
+                self.assertAlmostEqual(swept["refusal_margin"], alone["refusal_margin"], places=3)
         self.assertNotEqual(out["cells"][1]["harmful"]["results"], evaluated["harmful"]["results"])
+        self.assertEqual(out["written"], str(chosen))
+
+    def test_shares_of_heads_gaps_and_divergence(self):
+        out = json.loads(tool(*self.args[:-4], "--heads", "25%,2", "--gap", "0.5,1", "--max-answered", 1,
+                              "--max-over-refusal", 1, "--max-kl", 1e-6, "--json").stdout)
+        cells = out["cells"]
+        self.assertEqual([c["heads"] for c in cells], [2, 2, 3, 3], "25 % of 12 heads is 3")
+        self.assertAlmostEqual(cells[0]["share_of_heads"], 2 / 12)
+        for cell, gap in zip(cells, [0.5, 1, 0.5, 1]):
+            self.assertAlmostEqual(cell["alpha_gap"], gap)
+        heads = json.loads(tool("inspect", self.lock, "--json").stdout)["heads"][:3]
+        gap, sigma = (math.hypot(*(h[key] for h in heads)) for key in ("gap", "sigma"))
+        self.assertAlmostEqual(cells[3]["alpha"], gap / sigma, places=4)
+        self.assertTrue(0 < cells[0]["kl"]["value"] < cells[1]["kl"]["value"])
+        self.assertEqual((out["chosen"], [c["meets"] for c in cells]), (None, [False] * 4), "no divergence is that small")
 
     def test_says_so_when_nothing_will_do(self):
         chosen = self.path("chosen.lock.safetensors")
@@ -581,13 +598,17 @@ class SweepTest(CliTest):
         self.assertEqual(result.returncode, CHECK_FAILED, result.stderr)
         self.assertIn(b"no lock was written", result.stderr)
         self.assertFalse(chosen.exists())
-        self.assertRegex(result.stdout.decode(), r"(?m)^  unlocked +- +\d/3")
+        self.assertRegex(result.stdout.decode(), r"(?m)^  unlocked +- +- +\d/3")
 
     def test_bad_settings(self):
         self.assert_fails(tool(*self.args, "--heads", "5"), 2, "arg.range")
         self.assert_fails(tool(*self.args, "--heads", "two"), 2, "arg.range")
         self.assert_fails(tool(*self.args, "--alpha", "0"), 2, "arg.alpha")
         self.assert_fails(tool(*self.args, "--alpha", "-1"), 2, "arg.alpha")
+        self.assert_fails(tool(*self.args, "--gap", "-1"), 2, "arg.alpha")
+        self.assert_fails(tool(*self.args, "--gap", "1000"), 2, "arg.alpha")
+        self.assert_fails(tool(*self.args, "--heads", "0%"), 2, "arg.range")
+        self.assert_fails(tool(*self.args, "--heads", "100%"), 2, "arg.range")
         self.assert_fails(tool(*self.args, "--max-answered", "1.5"), 2, "arg.usage")
 
 

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 
+#include "pipeline/divergence.h"
+#include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
 #include "safetylock/derive.h"
 #include "safetylock/evaluate.h"
+#include "safetylock/sweep.h"
 #include "support/planted_model.h"
 
 namespace safetylock {
@@ -82,6 +85,80 @@ TEST(PlantedTruth, TheLockTurnsEachReplyAtItsStrength) {
       const AppliedLock applied = apply_lock(tuned, lock, {.alpha = factor * alpha});
       EXPECT_EQ(evaluate(tuned, {prompt}).results[0].outcome, outcome) << prompt << " at " << factor * alpha;
     }
+  }
+}
+
+// The least strength that refuses what is harmful and answers what is not, between the turning points.
+TEST(PlantedTruth, TheSweepFindsTheStrength) {
+  const CausalLM tuned = kTuned.build();
+  const SafetyLock lock = planted_lock();
+  double harmful = 0, benign = 1000;
+  for (const std::string& prompt : kHarmful) harmful = std::max(harmful, turning_point(tuned, lock, prompt));
+  for (const std::string& prompt : kBenign) benign = std::min(benign, turning_point(tuned, lock, prompt));
+  ASSERT_LT(1.1 * harmful, 0.9 * benign);
+  const SweepOptions options{
+      .alphas = {1.05 * benign, 1.1 * harmful, 0.5 * harmful, 0.9 * benign, 1.05 * harmful},
+      .num_heads = {1}};
+  const SweepResult result = sweep(tuned, lock, kHarmful, kBenign, options);
+  ASSERT_EQ(result.cells.size(), 5U);
+  EXPECT_EQ(result.unlocked.harmful.answered.count, 2);
+  EXPECT_EQ(result.cells[0].harmful.answered.count, 2);
+  ASSERT_EQ(result.chosen, 1U);
+  EXPECT_DOUBLE_EQ(result.cells[1].alpha, 1.05 * harmful);
+  EXPECT_EQ(result.cells[1].harmful.refused.count, 2);
+  EXPECT_EQ(result.cells[1].benign.answered.count, 3);
+  EXPECT_GE(result.cells[4].benign.refused.count, 1);
+  for (size_t i = 1; i < 5; ++i) EXPECT_GT(result.cells[i].kl->value, result.cells[i - 1].kl->value);
+  // One strength alone gives what it gives in a batch with others.
+  EXPECT_NEAR(sweep(tuned, lock, kHarmful, kBenign, {.alphas = {1.05 * harmful}, .num_heads = {1}})
+                  .cells[0]
+                  .kl->value,
+              result.cells[1].kl->value, 1e-6);
+  // A limit between two cells chooses the one before it or none.
+  const double between = (result.cells[0].kl->value + result.cells[1].kl->value) / 2;
+  EXPECT_EQ(mildest(result.cells, {.max_kl = between}), std::nullopt);
+}
+
+TEST(PlantedTruth, StrengthsInClassGaps) {
+  const CausalLM tuned = kTuned.build();
+  const SafetyLock lock = planted_lock();
+  const HeadDirection& head = lock.heads().front();
+  // The classes of replies of 12 letters lie about as far apart as two '#' among all tokens push.
+  const double gap = 2.5;
+  const SweepResult result =
+      sweep(tuned, lock, kHarmful, kBenign, {.alphas = {}, .gaps = {gap}, .num_heads = {1}});
+  ASSERT_EQ(result.cells.size(), 1U);
+  EXPECT_NEAR(result.cells[0].alpha * static_cast<double>(head.sigma), gap * static_cast<double>(head.gap),
+              1e-6);
+  EXPECT_DOUBLE_EQ(*result.cells[0].gap, gap);
+}
+
+// KL(p || q) from both models' logits, one token after the other in double.
+TEST(PlantedTruth, DivergenceIsItsDefinition) {
+  const CausalLM tuned = kTuned.build();
+  const AppliedLock applied = apply_lock(tuned, planted_lock());
+  const ScoredTokens text{.ids = tuned.tokenizer().encode("Who? It is a fine day!").ids, .begin = 5};
+  const std::vector<Strength> strengths = {Strength(0), Strength(3), Strength(9)};
+  const std::vector<double> kl = mean_divergences(tuned, applied.interventions(), text, strengths);
+  ASSERT_EQ(kl.size(), 3U);
+  EXPECT_EQ(kl[0], 0);
+  const auto log_probabilities = [&](Strength strength) {
+    Interventions interventions = applied.interventions();
+    interventions.strengths = {strength};
+    return tuned.logits({text.ids}, LogitsOf::all_tokens, &interventions).to(at::kDouble).log_softmax(-1);
+  };
+  for (size_t s = 1; s < strengths.size(); ++s) {
+    const at::Tensor p = log_probabilities(Strength(0)), q = log_probabilities(strengths[s]);
+    double sum = 0;
+    for (size_t t = text.begin; t < text.ids.size(); ++t) {
+      const auto row = static_cast<std::int64_t>(t) - 1;
+      for (std::int64_t v = 0; v < p.size(1); ++v) {
+        const auto a = p[row][v].item<double>(), b = q[row][v].item<double>();
+        sum += std::exp(a) * (a - b);
+      }
+    }
+    EXPECT_NEAR(kl[s], sum / static_cast<double>(text.ids.size() - text.begin), 1e-5) << s;
+    EXPECT_GT(kl[s], 0.01);
   }
 }
 
