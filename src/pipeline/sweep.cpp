@@ -4,7 +4,8 @@
 #include <cmath>
 
 #include "engine/chat_prompt.h"
-#include "pipeline/divergence.h"
+#include "pipeline/evaluate/divergence.h"
+#include "pipeline/evaluate/step_progress.h"
 #include "pipeline/evaluate_parts.h"
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
@@ -56,7 +57,7 @@ class BenignReplies {
                                                const ProgressCallback& on_progress) const {
     std::vector<std::vector<double>> values(strengths.size());
     for (size_t t = 0; t < texts_.size(); ++t) {
-      report(on_progress, t);
+      report_step(on_progress, "measuring divergence", t, texts_.size(), "replies");
       const std::vector<double> kl = mean_divergences(model, lock, texts_[t], strengths);
       for (size_t s = 0; s < kl.size(); ++s) values[s].push_back(kl[s]);
     }
@@ -67,15 +68,6 @@ class BenignReplies {
   }
 
  private:
-  void report(const ProgressCallback& on_progress, size_t done) const {
-    const Progress progress{.stage = "measuring divergence",
-                            .done = static_cast<std::int64_t>(done),
-                            .total = static_cast<std::int64_t>(texts_.size()),
-                            .unit = "replies"};
-    if (on_progress && !on_progress(progress))
-      throw Error({.code = "run.interrupted", .where = progress.stage});
-  }
-
   std::vector<ScoredTokens> texts_;
 };
 

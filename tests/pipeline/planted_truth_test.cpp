@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "pipeline/divergence.h"
+#include "pipeline/evaluate/divergence.h"
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
 #include "safetylock/derive.h"

@@ -7,6 +7,9 @@
 
 namespace safetylock {
 
+/// Sum over the rows of KL(softmax(p) || softmax(q)) in nats; both [N, V] float32 logits. In double.
+double kl_sum(const at::Tensor& p, const at::Tensor& q);
+
 /// Token ids of which those from `begin` on count, each predicted from all before it. 0 < begin.
 struct ScoredTokens {
   std::vector<TokenId> ids;
