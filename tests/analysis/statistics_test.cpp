@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "analysis/generated_rows.h"
 #include "analysis/random.h"
@@ -22,6 +24,48 @@ TEST(Wilson, EqualsPublishedValues) {
     EXPECT_NEAR(interval.low, c.low, 5e-5) << c.successes << "/" << c.n;
     EXPECT_NEAR(interval.high, c.high, 5e-5) << c.successes << "/" << c.n;
   }
+}
+
+nlohmann::json statistics_golden() {
+  std::ifstream file(std::string(SAFETYLOCK_SOURCE_DIR) + "/tests/golden/analysis/statistics.json");
+  return nlohmann::json::parse(file);
+}
+
+TEST(Wilson, EqualsScipy) {
+  const auto golden = statistics_golden().at("wilson");
+  ASSERT_EQ(golden.size(), 9U);
+  for (const auto& g : golden) {
+    const Interval interval = wilson_interval(g.at("successes"), g.at("n"));
+    EXPECT_NEAR(interval.low, g.at("low").get<double>(), 1e-12) << g;
+    EXPECT_NEAR(interval.high, g.at("high").get<double>(), 1e-12) << g;
+  }
+}
+
+TEST(McNemar, EqualsScipy) {
+  const auto golden = statistics_golden().at("mcnemar");
+  ASSERT_EQ(golden.size(), 15U);
+  for (const auto& g : golden) {
+    const double p = g.at("p");
+    EXPECT_NEAR(mcnemar_exact(g.at("b"), g.at("c")), p, 1e-9 * p) << g;
+    EXPECT_EQ(mcnemar_exact(g.at("c"), g.at("b")), mcnemar_exact(g.at("b"), g.at("c"))) << g;
+  }
+}
+
+TEST(Bootstrap, RatioOfEqualWeightsIsTheMean) {
+  const std::vector<double> values = {1, 5, 2, 9, 4, 4}, twos(6, 2.0);
+  const Interval mean = bootstrap_mean_interval(values, 3), ratio = bootstrap_ratio_interval(values, twos, 3);
+  EXPECT_NEAR(ratio.low, mean.low / 2, 1e-12);
+  EXPECT_NEAR(ratio.high, mean.high / 2, 1e-12);
+}
+
+TEST(Bootstrap, RatioIsOfSumsAndNotAMeanOfRatios) {
+  // Every pair has the ratio 3, so every resample has; a long pair and a short one differ, so weights show.
+  EXPECT_NEAR(bootstrap_ratio_interval(std::vector<double>{3, 30, 6}, std::vector<double>{1, 10, 2}, 1).low,
+              3, 1e-12);
+  const Interval uneven =
+      bootstrap_ratio_interval(std::vector<double>{0, 100}, std::vector<double>{1, 99}, 1);
+  EXPECT_EQ(uneven.low, 0);                    // the short pair twice
+  EXPECT_NEAR(uneven.high, 100.0 / 99, 1e-9);  // the long one twice
 }
 
 TEST(Wilson, IsSymmetricAndStaysWithinZeroAndOne) {

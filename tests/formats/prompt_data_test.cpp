@@ -228,5 +228,44 @@ TEST_F(PromptData, OwnDataSets) {
   }
 }
 
+TEST_F(PromptData, MultipleChoice) {
+  const auto q =
+      load_choices(folder_.write("c.jsonl", R"({"prompt": "One?", "choices": ["a", "b", "c"], "answer": 2}
+{"question": "Two?", "choices": ["x", "y"], "answer": "A", "topic": "t"}
+{"question": "Three?", "choices": ["x", "y"], "answer": "b"})"));
+  ASSERT_EQ(q.size(), 3U);
+  EXPECT_EQ(q[0].prompt, "One?");
+  EXPECT_EQ(q[0].choices, (Texts{"a", "b", "c"}));
+  EXPECT_EQ(q[0].answer, 2U);
+  EXPECT_EQ(q[1].prompt, "Two?");
+  EXPECT_EQ(q[1].answer, 0U);
+  EXPECT_EQ(q[2].answer, 1U);
+}
+
+TEST_F(PromptData, D3_MultipleChoiceNamesLineAndField) {
+  const auto fields = [&](const std::string& row) {
+    const auto e = test::error_of([&] {
+      load_choices(folder_.write("c.jsonl", R"({"prompt": "p", "choices": ["a", "b"], "answer": 0})"
+                                            "\n" +
+                                                row));
+    });
+    return e ? e->code + ": " + e->where : "no error";
+  };
+  EXPECT_EQ(fields(R"({"prompt": "p", "answer": 0})"), "data.field: line 2, field \"choices\"");
+  EXPECT_EQ(fields(R"({"choices": ["a", "b"], "answer": 0})"), "data.field: line 2");
+  for (const std::string choices :
+       {"\"ab\"", "[]", "[\"a\"]", "[\"a\", 7]", "[\"a\", \"a\"]", "[\"a\", \" \"]", "null"}) {
+    EXPECT_EQ(fields(R"({"prompt": "p", "choices": )" + choices + R"(, "answer": 0})"),
+              "data.field: line 2, field \"choices\"")
+        << choices;
+  }
+  for (const std::string answer :
+       {"2", "-1", "1.0", "true", "\"C\"", "\"\"", "\"AB\"", "\"@\"", "null", "18446744073709551615"}) {
+    EXPECT_EQ(fields(R"({"prompt": "p", "choices": ["a", "b"], "answer": )" + answer + "}"),
+              "data.field: line 2, field \"answer\"")
+        << answer;
+  }
+}
+
 }  // namespace
 }  // namespace safetylock

@@ -23,7 +23,9 @@ TEST(Evaluate, PlantedAnswerIsAnswered) {
     EXPECT_EQ(e.results[i].reply, "Sure, big");
     EXPECT_EQ(e.results[i].outcome, Outcome::answered);
     EXPECT_FALSE(e.results[i].refuses_first);
-    EXPECT_LT(e.results[i].refusal_margin, -1);
+    EXPECT_LT(e.results[i].refusal_margin.value(), -1);
+    EXPECT_EQ(e.results[i].finish_reason, "stop");
+    EXPECT_EQ(e.results[i].tokens, 9);  // a character each
   }
   EXPECT_EQ(e.answered.count, 4);
   EXPECT_EQ(e.answered.n, 4);
@@ -57,7 +59,7 @@ TEST(Evaluate, MarginIsTheDifferenceOfPlantedLogits) {
   const CausalLM model = chain_model("Sure, big");
   const Evaluation e = evaluate(model, kPrompts, {.margin_only = true});
   for (const PromptResult& result : e.results) {
-    EXPECT_NEAR(result.refusal_margin, -test::kChainLogit, 1e-3);
+    EXPECT_NEAR(result.refusal_margin.value(), -test::kChainLogit, 1e-3);
     EXPECT_EQ(result.reply, "");
   }
   EXPECT_EQ(e.answered.n, 0);
@@ -72,7 +74,7 @@ TEST(Evaluate, RepliesAndMarginsAloneGiveTheSameMargins) {
   const Evaluation whole = evaluate(model, kPrompts, {.max_new_tokens = 20, .batch_size = 3});
   const Evaluation margins = evaluate(model, kPrompts, {.batch_size = 3, .margin_only = true});
   for (size_t i = 0; i < kPrompts.size(); ++i) {
-    EXPECT_NEAR(whole.results[i].refusal_margin, margins.results[i].refusal_margin, 1e-3);
+    EXPECT_NEAR(whole.results[i].refusal_margin.value(), margins.results[i].refusal_margin.value(), 1e-3);
     EXPECT_EQ(whole.results[i].refuses_first, margins.results[i].refuses_first);
   }
 }
