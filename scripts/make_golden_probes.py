@@ -157,7 +157,10 @@ def directions():
         d = x[y == 1, h].mean(0) - x[y == 0, h].mean(0)
         gap = float(np.linalg.norm(d))
         d = d / gap
-        out.append({"direction": d.tolist(), "gap": gap, "sigma": float((x[:, h] @ d).std())})
+        _, weights, _ = fit(x[:, h], y)
+        weights = weights / np.linalg.norm(weights)
+        out.append({"direction": d.tolist(), "gap": gap, "sigma": float((x[:, h] @ d).std()),
+                    "probe_direction": weights.tolist(), "probe_sigma": float((x[:, h] @ weights).std())})
     return {"seed": 30, "n": n, "heads": heads, "dim": dim, "shift": 2000, "results": out}
 
 

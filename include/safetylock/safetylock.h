@@ -1,6 +1,7 @@
 // The whole library.
 #pragma once
 
+#include "safetylock/ablation.h"
 #include "safetylock/apply.h"
 #include "safetylock/causal_lm.h"
 #include "safetylock/chat_template.h"
