@@ -24,7 +24,7 @@ ALLOWED = {
 CORE = {"base", "formats", "text", "lock", "remote"}
 # Public headers that only the libtorch half may include.
 TORCH_HEADERS = {"hooks.h", "interventions.h", "causal_lm.h", "generate.h", "head_activations.h", "probes.h", "derive.h",
-                 "apply.h", "evaluate.h", "utility.h", "safetylock.h"}
+                 "apply.h", "evaluate.h", "utility.h", "ranking_evidence.h", "ablation.h", "safetylock.h"}
 TORCH_FILE = re.compile(r"^(ATen|torch|c10)/")
 PUBLIC_TENSOR = {"ATen/core/Tensor.h"}
 MAX_PUBLIC_LINES = 200
@@ -47,7 +47,7 @@ def check_source(path: pathlib.Path) -> list[str]:
             problems.append(f"{layer} belongs to the core, which links no libtorch, but includes {name}")
         if layer in CORE and first == "safetylock" and name.split("/")[-1] in TORCH_HEADERS:
             problems.append(f"{layer} belongs to the core but includes {name}")
-        if layer == "analysis" and first == "safetylock" and name.split("/")[-1] in TORCH_HEADERS - {"probes.h"}:
+        if layer == "analysis" and first == "safetylock" and name.split("/")[-1] in TORCH_HEADERS - {"probes.h", "ranking_evidence.h"}:
             problems.append(f"analysis sees tensors only, but includes {name}")
     return problems
 

@@ -10,6 +10,7 @@ import sys
 import warnings
 
 import numpy as np
+from scipy.stats import hypergeom
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -119,6 +120,35 @@ def ranking():
             "scores": scores, "order": order}
 
 
+def swapped_labels():
+    """The rows of `ranking` under labels that mean nothing: the replies of some questions have changed places. The best
+    head's accuracy and the mean over heads, under the first split."""
+    questions, heads, dim = 16, 24, 16
+    n = questions * 10
+    group = np.repeat(np.arange(questions), 10)
+    x = integers(20, n * heads * dim).reshape(n, heads, dim) * 2.0**-15
+    train = np.isin(group, [0, 2, 3, 5, 7, 8, 10, 11, 14, 15])
+    rounds = []
+    for swapped in ([0, 1, 4, 5, 9, 12], [2, 3, 4, 8, 10, 13, 14]):
+        labels = np.tile(np.repeat([1, 0], 5), questions) ^ np.isin(group, swapped)
+        accuracy = []
+        for m in range(heads):
+            _, weights, intercept = fit(x[train, m], labels[train])
+            margins = x[~train, m] @ weights + intercept
+            accuracy.append(float(((margins > 0) == (labels[~train] == 1)).mean()))
+        rounds.append({"swapped": swapped, "accuracy": accuracy})
+    return rounds
+
+
+def chance_overlaps():
+    """Expected Jaccard overlap of two random sets of k of m heads."""
+    out = []
+    for m, k in ((12, 3), (24, 24), (30, 20), (336, 24), (270, 48), (1024, 24)):
+        shared = np.arange(max(0, 2 * k - m), k + 1)
+        out.append({"m": m, "k": k, "jaccard": float((hypergeom(m, k, k).pmf(shared) * shared / (2 * k - shared)).sum())})
+    return out
+
+
 def directions():
     n, heads, dim = 120, 3, 24
     x, y = rows_of("offset", 30, n, heads, dim, 2000)
@@ -127,7 +157,10 @@ def directions():
         d = x[y == 1, h].mean(0) - x[y == 0, h].mean(0)
         gap = float(np.linalg.norm(d))
         d = d / gap
-        out.append({"direction": d.tolist(), "gap": gap, "sigma": float((x[:, h] @ d).std())})
+        _, weights, _ = fit(x[:, h], y)
+        weights = weights / np.linalg.norm(weights)
+        out.append({"direction": d.tolist(), "gap": gap, "sigma": float((x[:, h] @ d).std()),
+                    "probe_direction": weights.tolist(), "probe_sigma": float((x[:, h] @ weights).std())})
     return {"seed": 30, "n": n, "heads": heads, "dim": dim, "shift": 2000, "results": out}
 
 
@@ -143,7 +176,8 @@ def areas():
 
 def main() -> int:
     warnings.simplefilter("ignore")  # lbfgs warns when the line search ends at the rounding floor
-    golden = {"probes": list(probe_sets()), "ranking": ranking(), "directions": directions(), "areas": areas()}
+    golden = {"probes": list(probe_sets()), "ranking": ranking(), "directions": directions(), "areas": areas(),
+              "swapped_labels": swapped_labels(), "chance_overlaps": chance_overlaps()}
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(golden, indent=1) + "\n")
     print(f"{OUT}: {OUT.stat().st_size} bytes")

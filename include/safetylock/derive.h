@@ -7,11 +7,16 @@
 #include "safetylock/head_activations.h"
 #include "safetylock/lock.h"
 #include "safetylock/probes.h"
+#include "safetylock/ranking_evidence.h"
 
 namespace safetylock {
 
 /// As rank_heads on tensors.
 std::vector<HeadScore> rank_heads(const HeadActivations& activations, const RankOptions& options = {});
+
+/// As judge_ranking on tensors.
+RankingEvidence judge_ranking(const HeadActivations& activations, const std::vector<HeadScore>& ranking,
+                              const EvidenceOptions& options = {});
 
 struct DeriveOptions {
   std::int64_t num_heads = 24;       ///< K; 1 <= K <= L*H

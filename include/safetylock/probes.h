@@ -75,4 +75,16 @@ struct MeanDifference {
 std::vector<MeanDifference> mean_difference_directions(const at::Tensor& values, const at::Tensor& labels,
                                                        const std::vector<HeadId>& heads);
 
+/// Unit direction and scale of a head, from its probe.
+struct ProbeDirection {
+  HeadId id;
+  std::vector<double> direction;  ///< [D]: weights of the probe trained on all rows / their norm
+  double sigma = 0;               ///< as MeanDifference's
+};
+
+/// For each of `heads`. Throws probe.degenerate when the weights or sigma are 0.
+std::vector<ProbeDirection> probe_weight_directions(const at::Tensor& values, const at::Tensor& labels,
+                                                    const std::vector<HeadId>& heads,
+                                                    const ProbeOptions& options = {});
+
 }  // namespace safetylock

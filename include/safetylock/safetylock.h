@@ -1,6 +1,7 @@
 // The whole library.
 #pragma once
 
+#include "safetylock/ablation.h"
 #include "safetylock/apply.h"
 #include "safetylock/causal_lm.h"
 #include "safetylock/chat_template.h"
@@ -18,6 +19,7 @@
 #include "safetylock/probes.h"
 #include "safetylock/progress.h"
 #include "safetylock/prompt_data.h"
+#include "safetylock/ranking_evidence.h"
 #include "safetylock/sampling.h"
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"

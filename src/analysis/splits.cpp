@@ -16,14 +16,24 @@ std::int64_t training_count(std::int64_t n, double fraction) {
   return std::clamp<std::int64_t>(wanted, 2, n - 2);
 }
 
-void check_side(const std::vector<std::int64_t>& rows, std::span<const std::int64_t> labels,
-                const char* side) {
+std::int64_t safe_count(const std::vector<std::int64_t>& rows, std::span<const std::int64_t> labels) {
   std::int64_t safe = 0;
   for (const std::int64_t row : rows) safe += labels[static_cast<size_t>(row)];
-  const auto n = static_cast<std::int64_t>(rows.size());
-  if (safe > 0 && safe < n) return;
+  return safe;
+}
+
+bool has_both_classes(const std::vector<std::int64_t>& rows, std::span<const std::int64_t> labels) {
+  const std::int64_t safe = safe_count(rows, labels);
+  return safe > 0 && safe < static_cast<std::int64_t>(rows.size());
+}
+
+void check_side(const std::vector<std::int64_t>& rows, std::span<const std::int64_t> labels,
+                const char* side) {
+  if (has_both_classes(rows, labels)) return;
+  const std::int64_t safe = safe_count(rows, labels);
   throw Error({"data.single_class", "", std::string("rank_heads: ") + side + " rows", "rows of both classes",
-               std::to_string(safe) + " safe, " + std::to_string(n - safe) + " unsafe",
+               std::to_string(safe) + " safe, " +
+                   std::to_string(static_cast<std::int64_t>(rows.size()) - safe) + " unsafe",
                "Give more questions, each with a safe and an unsafe reply"});
 }
 
@@ -79,8 +89,11 @@ Questions number_questions(std::span<const std::int64_t> groups) {
   return questions;
 }
 
-std::vector<Split> make_splits(const Questions& questions, std::span<const std::int64_t> labels,
-                               const RankOptions& options) {
+bool has_both_classes(const Split& split, std::span<const std::int64_t> labels) {
+  return has_both_classes(split.train, labels) && has_both_classes(split.validation, labels);
+}
+
+std::vector<Split> draw_splits(const Questions& questions, std::int64_t rows, const RankOptions& options) {
   check_options(options);
   const bool grouped = options.protocol == "grouped";
   if (questions.count < 4) {
@@ -91,11 +104,18 @@ std::vector<Split> make_splits(const Questions& questions, std::span<const std::
   Random random(options.seed);
   std::vector<Split> splits;
   for (std::int64_t i = 0; i < (grouped ? options.repeats : 1); ++i) {
-    splits.push_back(
-        grouped ? split_questions(questions, options.train_fraction, random)
-                : split_rows(static_cast<std::int64_t>(labels.size()), options.train_fraction, random));
-    check_side(splits.back().train, labels, "training");
-    check_side(splits.back().validation, labels, "validation");
+    splits.push_back(grouped ? split_questions(questions, options.train_fraction, random)
+                             : split_rows(rows, options.train_fraction, random));
+  }
+  return splits;
+}
+
+std::vector<Split> make_splits(const Questions& questions, std::span<const std::int64_t> labels,
+                               const RankOptions& options) {
+  std::vector<Split> splits = draw_splits(questions, static_cast<std::int64_t>(labels.size()), options);
+  for (const Split& split : splits) {
+    check_side(split.train, labels, "training");
+    check_side(split.validation, labels, "validation");
   }
   return splits;
 }

@@ -22,6 +22,12 @@ struct Questions {
 };
 Questions number_questions(std::span<const std::int64_t> groups);
 
+/// Whether both sides of `split` hold both classes.
+bool has_both_classes(const Split& split, std::span<const std::int64_t> labels);
+
+/// As make_splits, without a look at the classes. `rows`: N.
+std::vector<Split> draw_splits(const Questions& questions, std::int64_t rows, const RankOptions& options);
+
 /// Splits of `options.protocol`. grouped: `options.repeats` random splits of the questions; all rows of a
 /// question are on one side. paper: one random split of the rows. Both sides of every split hold both
 /// classes. Throws arg.protocol, arg.range, data.too_few, data.single_class.

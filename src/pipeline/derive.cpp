@@ -41,6 +41,12 @@ std::vector<HeadScore> rank_heads(const HeadActivations& activations, const Rank
   return rank_heads(activations.values, activations.rows.labels, activations.rows.groups, options);
 }
 
+RankingEvidence judge_ranking(const HeadActivations& activations, const std::vector<HeadScore>& ranking,
+                              const EvidenceOptions& options) {
+  return judge_ranking(activations.values, activations.rows.labels, activations.rows.groups, ranking,
+                       options);
+}
+
 SafetyLock derive_lock(const HeadActivations& activations, const std::vector<HeadScore>& ranking,
                        const DeriveOptions& options) {
   check_options(options, static_cast<std::int64_t>(ranking.size()));

@@ -34,6 +34,30 @@ TEST(Directions, EqualNumpy) {
   }
 }
 
+TEST(Directions, OfProbesEqualScikitLearn) {
+  const nlohmann::json golden = test::probe_golden()["directions"];
+  const auto [values, labels] =
+      generated_rows("offset", golden["seed"], golden["n"], golden["heads"], golden["dim"], golden["shift"]);
+  const std::vector<ProbeDirection> found =
+      probe_weight_directions(values.unsqueeze(2), labels, {{2, 0}, {0, 0}, {1, 0}});
+  ASSERT_EQ(found.size(), 3U);
+  for (const ProbeDirection& d : found) {
+    const nlohmann::json& expected = golden["results"][static_cast<size_t>(d.id.layer)];
+    EXPECT_NEAR(d.sigma / expected["probe_sigma"].get<double>(), 1, 1e-5);
+    ASSERT_EQ(d.direction.size(), 24U);
+    for (size_t j = 0; j < 24; ++j)
+      EXPECT_NEAR(d.direction[j], expected["probe_direction"][j].get<double>(), 1e-5) << j;
+  }
+  EXPECT_EQ(code_of([&, v = values, y = labels] {
+              probe_weight_directions(at::ones_like(v).unsqueeze(2), y, {{0, 0}});
+            }),
+            "probe.degenerate");
+  EXPECT_EQ(code_of([&, v = values, y = labels] {
+              probe_weight_directions(v.unsqueeze(2), y, {{3, 0}});
+            }),
+            "arg.range");
+}
+
 TEST(Directions, PointFromUnsafeToSafe) {
   const at::Tensor values =
       at::tensor({3.0, 1.0, 0.0, 1.0, 3.5, 1.0, -0.5, 1.0}, at::kFloat).view({4, 1, 1, 2});

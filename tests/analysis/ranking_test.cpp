@@ -4,7 +4,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "analysis/generated_rows.h"
+#include "analysis/question_rows.h"
 #include "support/errors.h"
 
 namespace safetylock {
@@ -12,27 +12,8 @@ namespace {
 
 using test::code_of;
 using test::generated_integers;
-
-struct Data {
-  at::Tensor values;  // [N, L, H, D]
-  at::Tensor labels;
-  at::Tensor groups;
-};
-
-// Questions of two replies of five tokens. `correlation` 0: independent rows; 1: all tokens of a reply alike.
-Data noise(std::uint64_t seed, std::int64_t questions, std::int64_t layers, std::int64_t heads,
-           std::int64_t dim, double correlation = 0) {
-  const std::int64_t n = questions * 10;
-  const auto normal = [&](std::uint64_t s, std::int64_t rows) {
-    return at::tensor(generated_integers(s, rows * layers * heads * dim), at::kDouble)
-               .view({rows, layers, heads, dim}) /
-           37837.0;  // the standard deviation of four uniform integers in [-2^15, 2^15)
-  };
-  const at::Tensor replies = normal(seed + 500, questions * 2).repeat_interleave(5, 0);
-  at::Tensor values = (1 - correlation) * normal(seed, n) + correlation * replies;
-  return {values.to(at::kFloat), 1 - at::arange(n, at::kLong).div(5, "floor") % 2,
-          at::arange(n, at::kLong).div(10, "floor")};
-}
+using test::noise;
+using Data = test::QuestionRows;
 
 bool equal(const HeadScore& a, const HeadScore& b) {
   return a.id == b.id && a.accuracy == b.accuracy && a.auc == b.auc && a.ci_low == b.ci_low &&
@@ -80,11 +61,8 @@ TEST(Ranking, EqualsScikitLearnUnderTheSameSplits) {
 TEST(Ranking, PlantedDirectionIsRankedFirstAndRecovered) {
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
     Data data = noise(100 + seed, 40, 3, 4, 16);
-    at::Tensor planted = at::tensor(generated_integers(700 + seed, 16), at::kDouble);
-    planted /= planted.norm();
     const HeadId where{static_cast<std::int64_t>(seed), 3 - static_cast<std::int64_t>(seed)};
-    at::Tensor head = data.values.select(1, where.layer).select(1, where.head);  // [N, D]
-    head += ((2 * data.labels - 1).view({-1, 1}) * (2.0 * planted).view({1, -1})).to(at::kFloat);
+    const at::Tensor planted = test::plant(data, where.layer, where.head, 2.0, 700 + seed);
     for (const char* protocol : {"grouped", "paper"}) {
       const std::vector<HeadScore> ranking =
           rank_heads(data.values, data.labels, data.groups, {.protocol = protocol});

@@ -286,7 +286,7 @@ class ExtractTest(CliTest):
     def test_json(self):
         lock, result = self.extract("--json", "--seed", "3")
         out = json.loads(result.stdout)
-        self.assertEqual(out["schema"], "safetylock.extract/1")
+        self.assertEqual(out["schema"], "safetylock.extract/2")
         self.assertEqual(out["pairs"], 12)
         self.assertEqual(out["rows"], 12 * 2 * 5)
         self.assertEqual(out["seed"], 3)
@@ -304,7 +304,8 @@ class ExtractTest(CliTest):
         check = out["causal_check"]
         self.assertEqual((check["harmful_shift"]["n"], check["benign_shift"]["n"]), (24, 12))
         self.assertEqual(check["passed"], check["harmful_raised"] and check["benign_stays"])
-        self.assertEqual(result.returncode, 0 if check["passed"] else CHECK_FAILED)
+        separates = out["evidence"]["permutation"]["separates"]
+        self.assertEqual(result.returncode, 0 if check["passed"] and separates else CHECK_FAILED)
         self.assertAlmostEqual(check["harmful_locked"]["value"] - check["harmful_unlocked"]["value"],
                                check["harmful_shift"]["value"], places=6)
         self.assertTrue(lock.exists())

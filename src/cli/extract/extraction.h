@@ -1,0 +1,51 @@
+// Steps 1 to 5 of the method and what speaks for their result.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/session.h"
+#include "safetylock/derive.h"
+#include "safetylock/evaluate.h"
+#include "safetylock/head_activations.h"
+#include "safetylock/ranking_evidence.h"
+
+namespace safetylock::cli {
+
+struct ExtractOptions {
+  std::string model, pairs, output;
+  std::int64_t max_pairs = 0;  ///< 0: all
+  std::int64_t seed = 0;
+  std::optional<double> alpha;
+  std::string protocol = "grouped";
+  CollectOptions collect;
+  DeriveOptions derive;
+  std::int64_t permutations = EvidenceOptions().permutations;
+  std::int64_t stability_rounds = EvidenceOptions().stability_rounds;
+};
+
+struct ExtractSeconds {
+  double load = 0, collect = 0, rank = 0, evidence = 0, derive = 0, causal_check = 0, total = 0;
+};
+
+struct Extraction {
+  std::int64_t pairs = 0, rows = 0, tokens = 0;
+  std::int64_t layers = 0, heads_per_layer = 0;
+  double pairs_per_second = 0;
+  std::vector<HeadScore> ranking;  ///< of all heads; the lock's come first
+  RankingEvidence evidence;
+  CausalCheck check;
+  ExtractSeconds seconds;
+
+  bool passed() const noexcept { return check.passed() && evidence.separates.value_or(true); }
+  std::optional<double> p_value(const HeadScore& head) const;
+  std::optional<double> top_k_share(const HeadScore& head) const;
+};
+
+/// The lock is not written yet.
+SafetyLock extract(Session& session, ExtractOptions options, Extraction& result);
+
+}  // namespace safetylock::cli

@@ -1,0 +1,93 @@
+#include <algorithm>
+
+#include "pipeline/evaluate_parts.h"
+#include "pipeline/phased_lock.h"
+#include "safetylock/ablation.h"
+#include "safetylock/error.h"
+
+namespace safetylock {
+namespace {
+
+/// Counts the prompts of all passes as one job.
+class Measurement {
+ public:
+  Measurement(const CausalLM& model, EvaluateOptions options, size_t passes,
+              const std::vector<std::string>& harmful, const std::vector<std::string>& benign)
+      : model_(model),
+        options_(std::move(options)),
+        total_(static_cast<std::int64_t>(passes * (harmful.size() + benign.size()))),
+        on_progress_(options_.on_progress) {
+    if (on_progress_) options_.on_progress = [this](const Progress& progress) { return report(progress); };
+  }
+  Measurement(const Measurement&) = delete;
+  Measurement& operator=(const Measurement&) = delete;
+
+  Evaluation of(const std::vector<std::string>& prompts) {
+    Evaluation evaluation = evaluate(model_, prompts, options_);
+    finished_ += static_cast<std::int64_t>(prompts.size());
+    return evaluation;
+  }
+
+ private:
+  bool report(Progress progress) const {
+    progress.stage = "measuring variants";
+    progress.done += finished_;
+    progress.total = total_;
+    return on_progress_(progress);
+  }
+
+  const CausalLM& model_;
+  EvaluateOptions options_;
+  std::int64_t total_, finished_ = 0;
+  ProgressCallback on_progress_;
+};
+
+Mean shift_of(const Evaluation& locked, const Evaluation& unlocked) {
+  std::vector<double> shifts;
+  for (size_t i = 0; i < locked.results.size(); ++i)
+    shifts.push_back(locked.results[i].refusal_margin - unlocked.results[i].refusal_margin);
+  return mean_of(shifts);
+}
+
+void check(const CausalLM& model, const std::vector<VariantLock>& locks, const EvaluateOptions& options) {
+  if (model.default_interventions() != nullptr) {
+    throw Error({.code = "lock.state",
+                 .where = "measure_variants",
+                 .expected = "a model without a lock",
+                 .found = "a lock applied already"});
+  }
+  // Beyond its original context such a model reads prompt and reply anew, as one sequence.
+  const bool one_phase = std::any_of(locks.begin(), locks.end(),
+                                     [](const VariantLock& l) { return l.variant.phase != Phase::both; });
+  if (one_phase && !options.margin_only && model.config().rope_scaling.type == RopeScaling::Type::longrope) {
+    throw Error({.code = "arg.usage",
+                 .where = "measure_variants: phase",
+                 .expected = "margins alone, or locks that act in both phases, on a longrope model",
+                 .found = "replies of a lock that acts in one phase"});
+  }
+}
+
+}  // namespace
+
+AblationEffects measure_variants(const CausalLM& model, const std::vector<VariantLock>& locks,
+                                 const std::vector<std::string>& harmful,
+                                 const std::vector<std::string>& benign, const EvaluateOptions& options,
+                                 const std::function<void(size_t, const VariantEffect&)>& on_variant) {
+  check(model, locks, options);
+  Measurement measure(model, options, locks.size() + 1, harmful, benign);
+  AblationEffects effects{.harmful = measure.of(harmful), .benign = measure.of(benign), .variants = {}};
+  for (const VariantLock& lock : locks) {
+    const PhasedLock applied(model, lock.heads, lock.alpha, lock.variant.phase);
+    VariantEffect effect{.harmful = measure.of(harmful),
+                         .benign = measure.of(benign),
+                         .harmful_shift = {},
+                         .benign_shift = {}};
+    effect.harmful_shift = shift_of(effect.harmful, effects.harmful);
+    effect.benign_shift = shift_of(effect.benign, effects.benign);
+    if (on_variant) on_variant(effects.variants.size(), effect);
+    effects.variants.push_back(std::move(effect));
+  }
+  return effects;
+}
+
+}  // namespace safetylock
