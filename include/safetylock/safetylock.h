@@ -22,4 +22,5 @@
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"
 #include "safetylock/tokenizer.h"
+#include "safetylock/transfer.h"
 #include "safetylock/version.h"
