@@ -41,6 +41,11 @@ struct HeadActivations {
   std::int64_t tokens = 0;  ///< tokens computed, shared prefixes once
 };
 
+/// Which rows for_each_layer will show, without running the model. Throws data.empty, data.too_short,
+/// data.too_long, arg.range.
+ActivationRows activation_rows(const CausalLM& model, const std::vector<PromptPair>& pairs,
+                               const CollectOptions& options = {});
+
 /// Calls `visit(layer, values [N, H, D] in the model's dtype on its device)` for each layer in turn, having
 /// run all pairs through that layer: weights are touched once, prefixes shared by sequences are computed
 /// once, there is no padding, no logits, and nothing after the last layer's attention. Throws data.empty,

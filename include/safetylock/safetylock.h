@@ -25,4 +25,5 @@
 #include "safetylock/sweep.h"
 #include "safetylock/tokenizer.h"
 #include "safetylock/utility.h"
+#include "safetylock/transfer.h"
 #include "safetylock/version.h"

@@ -33,6 +33,7 @@ CommandTree::CommandTree() : app_(kDescription, "safetylock") {
   add_generate_command(app_, common_, action_);
   add_chat_command(app_, common_, action_);
   add_evaluate_command(app_, common_, action_);
+  add_transfer_command(app_, common_, action_);
   add_sweep_command(app_, common_, action_);
   add_ablate_command(app_, common_, action_);
   add_render_command(app_, common_, action_);

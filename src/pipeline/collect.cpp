@@ -100,6 +100,11 @@ LockIdentity identity_of(const CausalLM& model, const std::vector<PromptPair>& p
 
 }  // namespace
 
+ActivationRows activation_rows(const CausalLM& model, const std::vector<PromptPair>& pairs,
+                               const CollectOptions& options) {
+  return prepare(model, pairs, options).rows;
+}
+
 ActivationRows for_each_layer(const CausalLM& model, const std::vector<PromptPair>& pairs,
                               const CollectOptions& options, const LayerVisitor& visit) {
   const Prepared prepared = prepare(model, pairs, options);
