@@ -24,6 +24,6 @@
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"
 #include "safetylock/tokenizer.h"
-#include "safetylock/utility.h"
 #include "safetylock/transfer.h"
+#include "safetylock/utility.h"
 #include "safetylock/version.h"
