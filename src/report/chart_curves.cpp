@@ -6,8 +6,9 @@
 namespace safetylock::report {
 namespace {
 
-constexpr double kLeft = 46, kRight = 54, kTop = 12, kHeight = 230, kBottom = 40;
+constexpr double kLeft = 46, kTop = 14, kHeight = 240, kBottom = 40;
 constexpr double kLineHeight = 13;
+constexpr int kTicks = 5;
 
 struct Frame {
   Scale x, y;
@@ -20,14 +21,16 @@ Frame frame_of(const CurveChart& chart) {
   double most = std::max(chart.unlocked.x, chart.x_limit.value_or(0));
   for (const Curve& curve : chart.curves)
     for (const CurvePoint& point : curve.points) most = std::max(most, point.x);
-  const Domain domain = nice_domain(0, most > 0 ? most * 1.02 : 1, 4);
+  double names = 0;
+  for (const Curve& curve : chart.curves) names = std::max(names, text_width(curve.name));
+  const Domain domain = nice_domain(0, most > 0 ? most * 1.02 : 1, kTicks);
   const double to = chart.x_percent ? std::min(1.0, domain.to) : domain.to;
-  return {.x = {.from = 0, .to = to, .first = kLeft, .last = kChartWidth - kRight},
+  return {.x = {.from = 0, .to = to, .first = kLeft, .last = kChartWidth - names - 10},
           .y = {.from = 0, .to = 1, .first = kTop + kHeight, .last = kTop}};
 }
 
 void draw_axes(Svg& svg, const CurveChart& chart, const Frame& frame) {
-  std::vector<double> at = ticks(0, frame.x.to, 4);
+  std::vector<double> at = ticks(0, frame.x.to, kTicks);
   std::vector<double> shown = at;
   if (chart.x_percent)
     for (double& value : shown) value *= 100;
@@ -60,6 +63,7 @@ void draw_point(Svg& svg, const Frame& frame, const CurvePoint& point, const std
     svg.line({across(point.x_low), at.y}, {across(point.x_high), at.y}, "whisker");
   }
   svg.circle(at, point.chosen ? 5.5 : 3.5, css_class, point.hover);
+  if (!point.name.empty()) svg.text({at.x + 8, at.y - 6}, Anchor::start, "label locked", point.name);
 }
 
 // A curve's name at the right edge, tied to the curve's end.
@@ -109,7 +113,7 @@ std::string curve_chart(const CurveChart& chart) {
   }
   svg.text({frame.x(chart.unlocked.x) + 8, frame.y(chart.unlocked.y) - 3}, Anchor::start, "label",
            "unlocked");
-  return svg.str();
+  return svg.str("chart curves");
 }
 
 }  // namespace safetylock::report

@@ -76,6 +76,7 @@ std::string heat_map(const HeatMap& map) {
   // On top, so that no neighbour covers an outline; they let the pointer through to the cell below.
   for (const HeadPlace& place : map.marked) {
     const Point at = corner(place.layer, place.head);
+    svg.rect({at.x - 0.5, at.y - 0.5}, cell.width, cell.height, "mark-halo");
     svg.rect({at.x - 0.5, at.y - 0.5}, cell.width, cell.height, "mark");
   }
   draw_scale(svg, map, kTop + height + 16);

@@ -8,16 +8,19 @@ namespace safetylock::report {
 namespace {
 
 constexpr double kRowHeight = 26, kBarHeight = 14, kTop = 4, kAxisHeight = 36;
-constexpr double kLabelWidth = 64, kTextWidth = 106;
+constexpr double kLabelWidth = 64, kGap = 10;
 constexpr double kCapHeight = 8;
 
 struct Frame {
   double left, right, bottom, height;
 };
 
-Frame frame_of(size_t rows, double text_width) {
-  const double bottom = kTop + kRowHeight * static_cast<double>(rows);
-  return {kLabelWidth, kChartWidth - text_width, bottom, bottom + kAxisHeight};
+// What the words on the right leave is the axis's.
+Frame frame_of(const std::vector<ChartRow>& rows) {
+  double words = 0;
+  for (const ChartRow& row : rows) words = std::max(words, text_width(row.text));
+  const double bottom = kTop + kRowHeight * static_cast<double>(rows.size());
+  return {kLabelWidth, kChartWidth - words - kGap, bottom, bottom + kAxisHeight};
 }
 
 void draw_axis(Svg& svg, const Frame& frame, const Scale& x, const std::vector<double>& at,
@@ -29,7 +32,9 @@ void draw_axis(Svg& svg, const Frame& frame, const Scale& x, const std::vector<d
   svg.text({(frame.left + frame.right) / 2, frame.bottom + 30}, Anchor::middle, "axis", title);
 }
 
+// With a halo, to be seen on a bar too.
 void draw_whisker(Svg& svg, const Scale& x, double y, const ChartRow& row) {
+  svg.line({x(row.low) - 1, y}, {x(row.high) + 1, y}, "halo");
   svg.line({x(row.low), y}, {x(row.high), y}, "whisker");
   for (const double end : {row.low, row.high})
     svg.line({x(end), y - kCapHeight / 2}, {x(end), y + kCapHeight / 2}, "whisker");
@@ -37,7 +42,7 @@ void draw_whisker(Svg& svg, const Scale& x, double y, const ChartRow& row) {
 
 void draw_words(Svg& svg, const Frame& frame, double y, const ChartRow& row) {
   svg.text({kLabelWidth - 8, y + 4}, Anchor::end, "label", row.label);
-  svg.text({frame.right + 10, y + 4}, Anchor::start, "value", row.text);
+  svg.text({frame.right + kGap, y + 4}, Anchor::start, "value", row.text);
 }
 
 double row_middle(size_t i) {
@@ -47,7 +52,7 @@ double row_middle(size_t i) {
 }  // namespace
 
 std::string share_bars(const std::vector<ChartRow>& rows, const std::string& axis, const std::string& label) {
-  const Frame frame = frame_of(rows.size(), kTextWidth);
+  const Frame frame = frame_of(rows);
   Svg svg(kChartWidth, frame.height, label);
   const Scale x{.from = 0, .to = 1, .first = frame.left, .last = frame.right};
   draw_axis(svg, frame, x, {0, 0.5, 1}, {"0", "50", "100 %"}, axis);
@@ -63,10 +68,14 @@ std::string share_bars(const std::vector<ChartRow>& rows, const std::string& axi
 }
 
 std::string dot_rows(const std::vector<ChartRow>& rows, std::optional<double> reference,
-                     const std::string& axis, const std::string& label) {
-  const Frame frame = frame_of(rows.size(), kTextWidth);
+                     const std::string& axis, const std::string& label, std::optional<Domain> also) {
+  const Frame frame = frame_of(rows);
   Svg svg(kChartWidth, frame.height, label);
   double low = reference.value_or(rows.front().low), high = low;
+  if (also) {
+    low = std::min(low, also->from);
+    high = std::max(high, also->to);
+  }
   for (const ChartRow& row : rows) {
     low = std::min({low, row.low, row.value});
     high = std::max({high, row.high, row.value});

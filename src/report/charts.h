@@ -24,9 +24,10 @@ struct ChartRow {
 /// Bars from 0 to 1 with whiskers; the axis in percent.
 std::string share_bars(const std::vector<ChartRow>& rows, const std::string& axis, const std::string& label);
 
-/// Points with whiskers on an axis that shows all of them, and `reference` (0, chance ...) as a line.
+/// Points with whiskers, and `reference` (0, chance ...) as a line. The axis shows all of them and `also`, so
+/// that charts that belong together can have one scale.
 std::string dot_rows(const std::vector<ChartRow>& rows, std::optional<double> reference,
-                     const std::string& axis, const std::string& label);
+                     const std::string& axis, const std::string& label, std::optional<Domain> also = {});
 
 /// A layers x heads map; `values` by layer, then head.
 struct HeatMap {
@@ -46,7 +47,7 @@ struct CurvePoint {
   double x_low = 0, x_high = 0, y_low = 0, y_high = 0;
   std::string hover;
   bool chosen = false;
-  std::string name;  ///< written beside a chosen point
+  std::string name;  ///< written beside it; may be empty
 };
 struct Curve {
   std::string name;  ///< written at its end

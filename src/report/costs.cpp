@@ -4,19 +4,28 @@ namespace safetylock::report {
 namespace {
 
 void add_run(std::vector<Cost>& costs, const Column& column) {
-  const std::string item = std::string("Evaluate, ") + column.name;
-  if (column.run->seconds) costs.push_back({item, "seconds", *column.run->seconds});
-  if (column.run->seconds && column.run->tokens_generated && *column.run->seconds > 0)
-    costs.push_back(
-        {item, "tokens/s", static_cast<double>(*column.run->tokens_generated) / *column.run->seconds});
+  const Run& run = *column.run;
+  if (!run.seconds) return;
+  Cost cost{.step = std::string("Evaluate, ") + column.name, .seconds = run.seconds, .rate = {}, .unit = {}};
+  if (run.tokens_generated && *run.seconds > 0) {
+    cost.rate = static_cast<double>(*run.tokens_generated) / *run.seconds;
+    cost.unit = "tokens/s";
+  }
+  costs.push_back(std::move(cost));
 }
 
-std::string step_name(const std::string& step) {
-  if (step == "total") return "Derive the lock, in all";
-  std::string text = step;
+// The keys of the file as a reader's words; keys that come later are shown as they are.
+std::string step_name(const std::string& key) {
+  if (key == "total") return "Derive the lock, in all";
+  if (key == "derive") return "Derive: directions";
+  std::string text = key;
   for (char& c : text)
     if (c == '_' || c == '.') c = ' ';
   return "Derive: " + text;
+}
+
+Cost seconds_of(std::string step, double seconds) {
+  return {.step = std::move(step), .seconds = seconds, .rate = {}, .unit = {}};
 }
 
 }  // namespace
@@ -24,16 +33,18 @@ std::string step_name(const std::string& step) {
 std::vector<Cost> costs_of(const ReportData& data) {
   std::vector<Cost> costs;
   if (data.extraction) {
-    for (const NamedNumber& step : data.extraction->seconds)
-      costs.push_back({step_name(step.name), "seconds", step.value});
-    if (data.extraction->pairs_per_second > 0)
-      costs.push_back({"Derive", "pairs/s", data.extraction->pairs_per_second});
+    for (const NamedNumber& step : data.extraction->seconds) {
+      costs.push_back(seconds_of(step_name(step.name), step.value));
+      if (step.name != "collect" || data.extraction->pairs_per_second <= 0) continue;
+      costs.back().rate = data.extraction->pairs_per_second;
+      costs.back().unit = "pairs/s";
+    }
   }
   if (data.locked && data.locked->apply_seconds)
-    costs.push_back({"Apply the lock", "seconds", *data.locked->apply_seconds});
+    costs.push_back(seconds_of("Apply the lock", *data.locked->apply_seconds));
   for (const Column& column : columns(data)) add_run(costs, column);
   if (data.transfer && data.transfer->seconds)
-    costs.push_back({"Transfer", "seconds", *data.transfer->seconds});
+    costs.push_back(seconds_of("Transfer", *data.transfer->seconds));
   if (data.sweep) {
     double seconds = 0;
     const auto add = [&](const Cell& cell) {
@@ -41,7 +52,7 @@ std::vector<Cost> costs_of(const ReportData& data) {
     };
     add(data.sweep->unlocked);
     for (const Cell& cell : data.sweep->cells) add(cell);
-    if (seconds > 0) costs.push_back({"Sweep", "seconds", seconds});
+    if (seconds > 0) costs.push_back(seconds_of("Sweep", seconds));
   }
   return costs;
 }

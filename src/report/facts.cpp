@@ -219,7 +219,7 @@ std::vector<Fact> sweep_facts(const ReportData& data) {
 
 std::vector<Fact> summary_facts(const ReportData& data, const Summary& summary) {
   Rows rows("summary");
-  rows.text("summary", "verdict", summary.verdict);
+  rows.text("summary", "verdict", summary.verdict + " " + summary.explanation);
   for (const Headline& headline : summary.headlines)
     rows.text("summary", headline.what,
               (headline.before.empty() ? "" : headline.before + " -> ") + headline.after +
@@ -231,7 +231,10 @@ std::vector<Fact> summary_facts(const ReportData& data, const Summary& summary) 
 
 std::vector<Fact> cost_facts(const ReportData& data) {
   Rows rows("costs");
-  for (const Cost& cost : costs_of(data)) rows.number(cost.item, cost.metric, cost.value);
+  for (const Cost& cost : costs_of(data)) {
+    rows.number(cost.step, "seconds", cost.seconds);
+    rows.number(cost.step, cost.unit, cost.rate);
+  }
   return rows.take();
 }
 

@@ -23,11 +23,12 @@ struct Fact {
 
 std::vector<Fact> facts(const ReportData& data, const Summary& summary);
 
-/// One line of the costs: seconds, or a rate.
+/// One step: what it took, and how fast that was.
 struct Cost {
-  std::string item;
-  std::string metric;  ///< "seconds", "tokens/s", "pairs/s"
-  double value = 0;
+  std::string step;
+  std::optional<double> seconds;
+  std::optional<double> rate;
+  std::string unit;  ///< of the rate: "tokens/s", "pairs/s"
 };
 std::vector<Cost> costs_of(const ReportData& data);
 

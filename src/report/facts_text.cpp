@@ -49,9 +49,12 @@ std::string facts_json(const std::vector<Fact>& facts, const ReportData& data, c
   Json inputs = Json::array();
   for (const Source* source : sources(data))
     inputs.push_back({{"file", source->file}, {"schema", source->schema}, {"sha256", source->sha256}});
-  const Json json = {{"schema", "safetylock.report/1"}, {"title", title},
-                     {"verdict", summary.verdict},      {"limits", honest_limits()},
-                     {"warnings", data.warnings},       {"inputs", std::move(inputs)},
+  const Json json = {{"schema", "safetylock.report/1"},
+                     {"title", title},
+                     {"verdict", summary.verdict + " " + summary.explanation},
+                     {"limits", honest_limits()},
+                     {"warnings", data.warnings},
+                     {"inputs", std::move(inputs)},
                      {"facts", std::move(rows)}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

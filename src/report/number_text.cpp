@@ -53,7 +53,7 @@ std::string grouped(std::int64_t value) {
 }
 
 std::string duration(double seconds) {
-  if (seconds < 1) return fixed(1000 * seconds, 1) + " ms";
+  if (seconds < 0.9995) return fixed(1000 * seconds, seconds < 0.1 ? 1 : 0) + " ms";
   if (seconds < 59.95) return fixed(seconds, 1) + " s";
   if (seconds >= kLongest) return fixed(seconds, 0) + " s";
   const auto whole = static_cast<std::int64_t>(std::llround(seconds));

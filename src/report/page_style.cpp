@@ -53,10 +53,18 @@ margin:0 0 1.25rem}
 constexpr const char* kFigures =
     R"css(.figures{display:flex;flex-wrap:wrap;gap:1.75rem 2.25rem;margin:1rem 0 1.5rem}
 figure{margin:0;min-width:0;max-width:100%}
-.figures>figure{width:328px}
+.figures>figure,.words{width:328px}
+.figures.large>figure{width:26rem}
+.figures.large svg,.multiples svg{width:100%;height:auto}
+.words p:first-child{margin-top:0}
+.two,.split{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:0 3rem}
+.two>div>:first-child{margin-top:0}
+.split{gap:1.75rem 3rem;grid-template-columns:minmax(0,1fr)}
+.tables{display:flex;flex-wrap:wrap;gap:0 4rem}
+@media (min-width:64rem){.split{grid-template-columns:minmax(0,1fr) 328px}}
 .figures>figure:has(.heat){width:auto}
 figcaption{margin-top:.4rem;max-width:42rem}
-.multiples{display:grid;grid-template-columns:repeat(auto-fill,minmax(248px,1fr));gap:1.25rem 1rem;margin:.5rem 0}
+.multiples{display:grid;grid-template-columns:repeat(auto-fill,minmax(248px,1fr));gap:1.25rem 1rem;margin:.5rem 0 1rem}
 .legend{font-size:.875rem;color:var(--muted)}
 .swatch{display:inline-block;width:1.4em;height:.8em;margin:0 .4em 0 0;vertical-align:-.05em}
 .swatch+.swatch,.unsafe-swatch{margin-left:1em}
@@ -72,6 +80,7 @@ svg .label.locked{fill:var(--lock);font-weight:600}
 .grid{stroke:var(--grid)}
 .zero{stroke:var(--muted)}
 .whisker{stroke:var(--whisker);stroke-width:1.25}
+.halo{stroke:var(--paper);stroke-width:4;opacity:.75}
 .bar.base{fill:var(--base);stroke:var(--base-edge)}
 .bar.unlocked,.bar.all{fill:var(--free)}
 .bar.locked{fill:var(--lock)}
@@ -80,7 +89,8 @@ svg .label.locked{fill:var(--lock);font-weight:600}
 .dot.unlocked{fill:var(--free)}
 .dot.setting{fill:var(--muted)}
 .dot.locked{fill:var(--lock)}
-.mark{fill:none;stroke:var(--mark);stroke-width:2;pointer-events:none}
+.mark,.mark-halo{fill:none;stroke:var(--mark);stroke-width:2;pointer-events:none}
+.mark-halo{stroke:var(--paper);stroke-width:4}
 .rug{stroke:var(--lock);stroke-width:1.5}
 .curve{fill:none;stroke:var(--free);stroke-width:1.25}
 .curve.locked{stroke:var(--lock);stroke-width:2}
@@ -99,8 +109,8 @@ figure .scroll{margin:0}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;padding-bottom:.35rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem 1.25rem .3rem 0;border-bottom:1px solid var(--rule);
-overflow-wrap:normal}
-td:last-child{overflow-wrap:anywhere}
+white-space:nowrap}
+.texts th,.texts td{white-space:normal;overflow-wrap:anywhere;min-width:7rem}
 th{font-weight:600}
 tbody th{font-weight:400}
 thead th{color:var(--muted);font-weight:500}

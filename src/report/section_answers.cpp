@@ -9,7 +9,7 @@ namespace safetylock::report {
 namespace {
 
 constexpr size_t kLongestText = 4000;  // bytes shown of a prompt or reply
-constexpr size_t kOpenAtMost = 12;     // changed answers that are shown without a click
+constexpr size_t kOpenAtMost = 6;      // changed answers that are shown without a click
 
 // One prompt and who replied what; null where a model was not asked.
 struct Row {

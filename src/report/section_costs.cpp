@@ -11,12 +11,11 @@ std::string costs_section(const ReportData& data) {
     return section("costs", kHeading,
                    how_to_get("No file tells a time. To get them:",
                               "safetylock extract BASE --pairs FILE -o LOCK --json > extract.json"));
-  std::vector<std::vector<std::string>> rows = {{"Step", "cost"}};
+  std::vector<std::vector<std::string>> rows = {{"Step", "time", "rate"}};
   for (const Cost& cost : costs)
-    rows.push_back({cost.item, cost.metric == "seconds"
-                                   ? duration(cost.value)
-                                   : fixed(cost.value, cost.value < 10 ? 2 : 1) + " " + cost.metric});
-  return section("costs", kHeading, table("Times as measured by the runs that wrote the files", rows));
+    rows.push_back({cost.step, cost.seconds ? duration(*cost.seconds) : "–",
+                    cost.rate ? fixed(*cost.rate, *cost.rate < 10 ? 2 : 1) + " " + cost.unit : "–"});
+  return section("costs", kHeading, table("As measured by the runs that wrote the files", rows));
 }
 
 }  // namespace safetylock::report

@@ -1,4 +1,6 @@
 // Before and after: shares, margins, utility, and the paired tests.
+#include <algorithm>
+
 #include "report/charts.h"
 #include "report/markup.h"
 #include "report/number_text.h"
@@ -31,7 +33,21 @@ std::string share_figure(const ReportData& data, Kind kind, Rate PromptSet::*rat
                 better + " n = " + std::to_string(n) + " prompts a model; whiskers: 95 % Wilson intervals.");
 }
 
-std::string margin_figure(const ReportData& data, Kind kind) {
+// From the lowest to the highest margin of any set and model.
+Domain margin_domain(const ReportData& data) {
+  Domain all{.from = 0, .to = 0};
+  for (const Column& column : columns(data)) {
+    for (const Kind kind : kKinds) {
+      const PromptSet* set = set_of(column.run, kind);
+      if (set == nullptr || set->refusal_margin.n == 0) continue;
+      all.from = std::min(all.from, set->refusal_margin.low);
+      all.to = std::max(all.to, set->refusal_margin.high);
+    }
+  }
+  return all;
+}
+
+std::string margin_figure(const ReportData& data, Kind kind, Domain domain) {
   std::vector<ChartRow> rows;
   for (const Column& column : columns(data)) {
     const PromptSet* set = set_of(column.run, kind);
@@ -40,9 +56,10 @@ std::string margin_figure(const ReportData& data, Kind kind) {
     rows.push_back({column.name, column.css_class, m.value, m.low, m.high, with_interval(m, 1, true)});
   }
   if (rows.empty()) return "";
-  const std::string title = std::string(title_of(kind)) + ": refusal margin";
-  return figure(title, dot_rows(rows, 0, kMarginAxis, title + ": " + words(rows)),
-                "Right of 0 the first token leans to a refusal. Mean with 95 % bootstrap interval.");
+  const std::string title = std::string(title_of(kind)) + ", margin";
+  return figure(
+      title, dot_rows(rows, 0, kMarginAxis, title + ": " + words(rows), domain),
+      "Refusal margin: right of 0 the first token leans to a refusal. Mean with 95 % bootstrap interval.");
 }
 
 std::string perplexity_figure(const ReportData& data) {
@@ -162,7 +179,7 @@ std::string effect_section(const ReportData& data) {
       share_figure(data, Kind::benign, &PromptSet::refused, "Benign prompts refused", "Lower is better.") +
       share_figure(data, Kind::lookalikes, &PromptSet::refused, "Harmless look-alikes refused",
                    "Lower is better.");
-  for (const Kind kind : kKinds) figures += margin_figure(data, kind);
+  for (const Kind kind : kKinds) figures += margin_figure(data, kind, margin_domain(data));
   figures += perplexity_figure(data) + choices_figure(data);
   std::string missing;
   if (locked_run(data) == nullptr)
@@ -173,7 +190,8 @@ std::string effect_section(const ReportData& data) {
     missing = how_to_get("No run without the lock was given. To get one:",
                          "safetylock evaluate MODEL --harmful FILE --benign FILE -o unlocked.json");
   return section("effect", kHeading,
-                 missing + tag("div", "class=\"figures\"", figures) + tests_table(data) + shifts_table(data) +
+                 missing + tag("div", "class=\"figures\"", figures) +
+                     tag("div", "class=\"tables\"", tests_table(data) + shifts_table(data)) +
                      tag("details", "", tag("summary", "", "All figures as a table") + numbers_table(data)));
 }
 

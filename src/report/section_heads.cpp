@@ -132,9 +132,10 @@ std::string heads_section(const ReportData& data) {
       e.layers > 0
           ? map_figure(e)
           : how_to_get("The file scores the lock’s heads alone. For the map of all heads:", kCommand);
-  return section("heads", kHeading,
-                 tag("div", "class=\"figures beside-map\"", map + top_figure(e)) + evidence_markup(e) +
-                     causal_markup(e));
+  return section(
+      "heads", kHeading,
+      tag("div", "class=\"figures\"",
+          map + top_figure(e) + tag("div", "class=\"words\"", evidence_markup(e) + causal_markup(e))));
 }
 
 }  // namespace safetylock::report

@@ -20,24 +20,25 @@ std::string figure(std::string_view heading, std::string_view picture, std::stri
                  (caption.empty() ? "" : tag("figcaption", "", escaped(caption))));
 }
 
-std::string table(std::string_view caption, const std::vector<std::vector<std::string>>& rows) {
+std::string table(std::string_view caption, const std::vector<std::vector<std::string>>& rows, Cells cells) {
   std::string body;
   for (size_t i = 0; i < rows.size(); ++i) {
-    std::string cells;
+    std::string line;
     for (size_t j = 0; j < rows[i].size(); ++j) {
       const bool head = i == 0 || j == 0;
-      cells += tag(head ? "th" : "td",
-                   i == 0   ? "scope=\"col\""
-                   : j == 0 ? "scope=\"row\""
-                            : "",
-                   escaped(rows[i][j]));
+      line += tag(head ? "th" : "td",
+                  i == 0   ? "scope=\"col\""
+                  : j == 0 ? "scope=\"row\""
+                           : "",
+                  escaped(rows[i][j]));
     }
-    body += tag("tr", "", cells);
+    body += tag("tr", "", line);
     if (i == 0) body = tag("thead", "", body) + "<tbody>";
   }
   // Focusable, so that a keyboard can scroll it.
   return tag("div", "class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"" + escaped(caption) + "\"",
-             tag("table", "", tag("caption", "", escaped(caption)) + body + "</tbody>"));
+             tag("table", cells == Cells::texts ? "class=\"texts\"" : "",
+                 tag("caption", "", escaped(caption)) + body + "</tbody>"));
 }
 
 }  // namespace safetylock::report

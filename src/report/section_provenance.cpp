@@ -10,10 +10,11 @@ std::string source_markup(const Source& source) {
   std::vector<std::vector<std::string>> rows = {{"Field", "value"}, {"SHA-256 of the file", source.sha256}};
   for (const auto& [name, value] : source.fields)
     rows.push_back({cut(name, kLongestField), cut(value, kLongestField)});
-  return tag("details", "",
-             tag("summary", "",
-                 name_text(source.file) + " " + tag("span", "class=\"facts\"", escaped(source.schema))) +
-                 table("What " + cut(source.file, kLongestField) + " says of its making", rows));
+  return tag(
+      "details", "",
+      tag("summary", "",
+          name_text(source.file) + " " + tag("span", "class=\"facts\"", escaped(source.schema))) +
+          table("What " + cut(source.file, kLongestField) + " says of its making", rows, Cells::texts));
 }
 
 }  // namespace

@@ -4,24 +4,6 @@
 namespace safetylock::report {
 namespace {
 
-const char* badge(Finding finding) {
-  switch (finding) {
-    case Finding::not_measured:
-      return "Not measured";
-    case Finding::safer:
-      return "Safer on these prompts";
-    case Finding::safer_at_a_price:
-      return "Safer on these prompts, at a price";
-    case Finding::broken:
-      return "Broken replies";
-    case Finding::no_clear_effect:
-      return "No clear effect";
-    case Finding::worse:
-      return "Worse";
-  }
-  return "";
-}
-
 std::string headline_markup(const Headline& headline) {
   std::string figures;
   if (!headline.before.empty())
@@ -48,20 +30,21 @@ std::string summary_section(const Summary& summary, const ReportData& data) {
   std::string headlines;
   for (const Headline& headline : summary.headlines) headlines += headline_markup(headline);
   if (!headlines.empty()) headlines = tag("dl", "class=\"headlines\"", headlines);
-  std::string content =
-      list(data.warnings, "class=\"warnings\"") + headlines +
-      tag("p", "class=\"verdict\"",
-          tag("strong", "", escaped(badge(summary.finding)) + ". ") + escaped(summary.verdict)) +
-      list(summary.notes, "class=\"notes\"");
+  std::string found = tag("p", "class=\"verdict\"",
+                          tag("strong", "", escaped(summary.verdict) + " ") + escaped(summary.explanation)) +
+                      list(summary.notes, "class=\"notes\"");
   if (summary.finding == Finding::not_measured)
-    content +=
+    found +=
         how_to_get("To measure it:",
                    "safetylock evaluate MODEL --lock LOCK --harmful FILE --benign FILE -o evaluate.json");
-  content += tag("h3", "", "What these figures cannot show") + list(honest_limits(), "class=\"limits\"");
   if (!headlines.empty())
-    content +=
+    found +=
         tag("p", "class=\"key\"", "Brackets hold 95 % intervals: Wilson’s for shares, bootstrap for means.");
-  return section("summary", "In short", content);
+  const std::string limits =
+      tag("h3", "", "What these figures cannot show") + list(honest_limits(), "class=\"limits\"");
+  return section("summary", "In short",
+                 list(data.warnings, "class=\"warnings\"") + headlines +
+                     tag("div", "class=\"two\"", tag("div", "", found) + tag("div", "", limits)));
 }
 
 }  // namespace safetylock::report

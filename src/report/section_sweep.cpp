@@ -45,7 +45,7 @@ CurvePoint point_of(const Cell& cell, Cost cost, bool chosen) {
                    .y_high = y.high,
                    .hover = hover_of(cell),
                    .chosen = chosen,
-                   .name = {}};
+                   .name = chosen ? "alpha " + shortest(cell.alpha) : ""};
   if (cost == Cost::kl) {
     const Mean kl = cell.kl.value_or(Mean{});  // nothing differs without a lock
     point.x = std::max(0.0, kl.value);
@@ -110,14 +110,16 @@ std::string verdict_markup(const Sweep& sweep) {
 }
 
 std::string cells_table(const Sweep& sweep) {
-  std::vector<std::vector<std::string>> rows = {{"Setting", "harmful answered", "degenerate", "margin",
-                                                 "benign refused", "degenerate", "margin", "KL, nats a token",
-                                                 "within limits"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"heads", "of all", "alpha, sigmas", "alpha, gaps", "harmful answered", "degenerate", "margin",
+       "benign refused", "degenerate", "margin", "KL, nats a token", "within limits"}};
   const auto add = [&](const Cell& cell, const std::string& verdict) {
-    std::string name = setting_name(cell);
-    if (cell.alpha_gap) name += " (" + fixed(*cell.alpha_gap, 2) + " gaps)";
-    if (cell.share_of_heads && cell.heads > 0) name += ", " + percent(*cell.share_of_heads) + " of heads";
-    rows.push_back({name, counts(cell.harmful.answered) + ", " + with_interval(cell.harmful.answered),
+    const bool lock = cell.heads > 0;
+    rows.push_back({lock ? std::to_string(cell.heads) : "unlocked",
+                    lock && cell.share_of_heads ? fixed(100 * *cell.share_of_heads, 1) + " %" : "–",
+                    lock ? shortest(cell.alpha) : "–",
+                    lock && cell.alpha_gap ? fixed(*cell.alpha_gap, 2) : "–",
+                    counts(cell.harmful.answered) + ", " + with_interval(cell.harmful.answered),
                     counts(cell.harmful.degenerate), with_sign(cell.harmful.refusal_margin.value, 1),
                     counts(cell.benign.refused) + ", " + with_interval(cell.benign.refused),
                     counts(cell.benign.degenerate), with_sign(cell.benign.refusal_margin.value, 1),
@@ -142,7 +144,7 @@ std::string sweep_section(const ReportData& data) {
   const std::string drift = curve_figure(sweep, Cost::kl);
   return section("sweep", kHeading,
                  verdict_markup(sweep) +
-                     tag("div", "class=\"figures\"", curve_figure(sweep, Cost::over_refusal) + drift) +
+                     tag("div", "class=\"figures large\"", curve_figure(sweep, Cost::over_refusal) + drift) +
                      cells_table(sweep));
 }
 

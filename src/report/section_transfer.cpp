@@ -18,7 +18,7 @@ std::string cosine_figure(const Transfer& t) {
     least = std::min(least, head.cosine);
   }
   const Domain domain{.from = nice_domain(std::min(least, 0.9), 1, 4).from, .to = 1};
-  return figure("Cosine between the base’s direction and the fine-tuned model’s",
+  return figure("Directions in base and tuned model",
                 histogram(all, locked, domain, "cosine (1: the same direction)",
                           "Histogram of cosines of " + std::to_string(all.size()) +
                               " heads; mean of the locked ones " + fixed(t.locked.cosine.mean, 3)),
@@ -108,10 +108,11 @@ std::string transfer_section(const ReportData& data) {
                    how_to_get("No transfer was given. To get it:",
                               "safetylock transfer BASE TUNED --lock LOCK --pairs FILE -o transfer.json"));
   const Transfer& t = *data.transfer;
-  return section("transfer", kHeading,
-                 verdict_markup(t) + densities_markup(t) +
-                     tag("div", "class=\"figures\"", cosine_figure(t) + cosine_rows(t)) + spread_table(t) +
-                     thresholds_markup(t));
+  return section(
+      "transfer", kHeading,
+      verdict_markup(t) + densities_markup(t) +
+          tag("div", "class=\"split\"",
+              tag("div", "", cosine_figure(t) + spread_table(t) + thresholds_markup(t)) + cosine_rows(t)));
 }
 
 }  // namespace safetylock::report

@@ -27,8 +27,12 @@ std::string how_to_get(std::string_view what, std::string_view command);
 /// A figure: its heading (plain text), the picture, and what to see in it (plain text).
 std::string figure(std::string_view heading, std::string_view picture, std::string_view caption);
 
+/// Cells that keep to one line (numbers), or break where they must (texts from files).
+enum class Cells { numbers, texts };
+
 /// A table that scrolls within itself. Cells are plain text; the first row heads the columns, the first
 /// column the rows.
-std::string table(std::string_view caption, const std::vector<std::vector<std::string>>& rows);
+std::string table(std::string_view caption, const std::vector<std::vector<std::string>>& rows,
+                  Cells cells = Cells::numbers);
 
 }  // namespace safetylock::report

@@ -20,7 +20,8 @@ struct Headline {
 
 struct Summary {
   Finding finding = Finding::not_measured;
-  std::string verdict;  ///< one sentence
+  std::string verdict;      ///< "Safer on these prompts, at a price."
+  std::string explanation;  ///< one sentence; may be empty
   std::vector<Headline> headlines;
   std::vector<std::string> notes;  ///< what the verdict rests on, and what speaks against it
 };

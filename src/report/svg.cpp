@@ -115,6 +115,17 @@ Domain nice_domain(double low, double high, int wanted) {
   return {std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step};
 }
 
+double text_width(std::string_view text) {
+  constexpr double kWidestDigit = 7.0;  // DejaVu Sans, 12 pixels high, with room to spare
+  double width = 0;
+  for (const char c : text) {
+    const bool narrow = c == ' ' || c == '.' || c == ',' || c == '[' || c == ']' || c == 'l' || c == 'i';
+    const bool follows = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // within a character
+    width += follows ? 0 : narrow ? 4.6 : kWidestDigit + (c == '%' || c == '+' ? 3.5 : c == '-' ? -1 : 0.7);
+  }
+  return width;
+}
+
 std::string tick_text(double value, const std::vector<double>& all) {
   int decimals = 0;
   const auto whole = [&] {

@@ -57,6 +57,9 @@ struct Domain {
 };
 Domain nice_domain(double low, double high, int wanted);
 
+/// How wide a text in the charts' font may be, in pixels, whatever sans serif the reader has.
+double text_width(std::string_view text);
+
 /// As few decimals as tell `all` apart.
 std::string tick_text(double value, const std::vector<double>& all);
 
