@@ -80,7 +80,7 @@ std::string heat_map(const HeatMap& map) {
     svg.rect({at.x - 0.5, at.y - 0.5}, cell.width, cell.height, "mark");
   }
   draw_scale(svg, map, kTop + height + 16);
-  return svg.str("chart heat");
+  return svg.str(kLeft + width + kRight > kChartWidth ? "chart heat broad" : "chart heat");
 }
 
 }  // namespace safetylock::report

@@ -59,10 +59,10 @@ figure{margin:0;min-width:0;max-width:100%}
 .words p:first-child{margin-top:0}
 .two,.split{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:0 3rem}
 .two>div>:first-child{margin-top:0}
-.split{gap:1.75rem 3rem;grid-template-columns:minmax(0,1fr)}
+.split{gap:1.75rem 3rem;margin-top:2rem;grid-template-columns:minmax(0,1fr)}
 .tables{display:flex;flex-wrap:wrap;gap:0 4rem}
 @media (min-width:64rem){.split{grid-template-columns:minmax(0,1fr) 328px}}
-.figures>figure:has(.heat){width:auto}
+.figures>figure:has(.broad){width:auto}
 figcaption{margin-top:.4rem;max-width:42rem}
 .multiples{display:grid;grid-template-columns:repeat(auto-fill,minmax(248px,1fr));gap:1.25rem 1rem;margin:.5rem 0 1rem}
 .legend{font-size:.875rem;color:var(--muted)}
@@ -76,6 +76,7 @@ svg{display:block;font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sa
 svg text{fill:var(--ink)}
 svg .tick,svg .axis{fill:var(--muted);font-size:11.5px}
 svg .name{font-weight:600}
+svg .label{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 svg .label.locked{fill:var(--lock);font-weight:600}
 .grid{stroke:var(--grid)}
 .zero{stroke:var(--muted)}
@@ -108,13 +109,13 @@ constexpr const char* kTables = R"css(.scroll{overflow-x:auto;margin:1rem 0;max-
 figure .scroll{margin:0}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;padding-bottom:.35rem}
-th,td{text-align:left;vertical-align:top;padding:.3rem 1.25rem .3rem 0;border-bottom:1px solid var(--rule);
+th,td{text-align:left;vertical-align:top;padding:.3rem 1.1rem .3rem 0;border-bottom:1px solid var(--rule);
 white-space:nowrap}
 .texts th,.texts td{white-space:normal;overflow-wrap:anywhere;min-width:7rem}
 th{font-weight:600}
 tbody th{font-weight:400}
 thead th{color:var(--muted);font-weight:500}
-details{margin:.75rem 0}
+details{margin:.25rem 0}
 summary{cursor:pointer;padding:.35rem 0}
 .answer{border-top:1px solid var(--rule);padding:.75rem 0;break-inside:avoid}
 .prompt{font-weight:600;white-space:pre-wrap;margin:0 0 .5rem}

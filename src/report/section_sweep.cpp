@@ -110,25 +110,26 @@ std::string verdict_markup(const Sweep& sweep) {
 }
 
 std::string cells_table(const Sweep& sweep) {
-  std::vector<std::vector<std::string>> rows = {
-      {"heads", "of all", "alpha, sigmas", "alpha, gaps", "harmful answered", "degenerate", "margin",
-       "benign refused", "degenerate", "margin", "KL, nats a token", "within limits"}};
+  std::vector<std::vector<std::string>> rows = {{"heads", "of all", "alpha, sigmas", "alpha, gaps",
+                                                 "harmful answered", "degenerate", "margin", "benign refused",
+                                                 "degenerate", "margin", "KL, nats a token", "in limits"}};
   const auto add = [&](const Cell& cell, const std::string& verdict) {
     const bool lock = cell.heads > 0;
-    rows.push_back({lock ? std::to_string(cell.heads) : "unlocked",
-                    lock && cell.share_of_heads ? fixed(100 * *cell.share_of_heads, 1) + " %" : "–",
-                    lock ? shortest(cell.alpha) : "–",
-                    lock && cell.alpha_gap ? fixed(*cell.alpha_gap, 2) : "–",
-                    counts(cell.harmful.answered) + ", " + with_interval(cell.harmful.answered),
-                    counts(cell.harmful.degenerate), with_sign(cell.harmful.refusal_margin.value, 1),
-                    counts(cell.benign.refused) + ", " + with_interval(cell.benign.refused),
-                    counts(cell.benign.degenerate), with_sign(cell.benign.refusal_margin.value, 1),
-                    cell.kl ? with_interval(*cell.kl, 3, false) : "–", verdict});
+    rows.push_back(
+        {lock ? std::to_string(cell.heads) : "unlocked",
+         lock && cell.share_of_heads ? fixed(100 * *cell.share_of_heads, 1) + " %" : "–",
+         lock ? shortest(cell.alpha) : "–", lock && cell.alpha_gap ? fixed(*cell.alpha_gap, 2) : "–",
+         with_interval(cell.harmful.answered), std::to_string(cell.harmful.degenerate.count),
+         with_sign(cell.harmful.refusal_margin.value, 1), with_interval(cell.benign.refused),
+         std::to_string(cell.benign.degenerate.count), with_sign(cell.benign.refusal_margin.value, 1),
+         cell.kl ? with_interval(*cell.kl, 3, false) : "–", verdict});
   };
   add(sweep.unlocked, "–");
   for (size_t i = 0; i < sweep.cells.size(); ++i)
     add(sweep.cells[i], sweep.chosen == i ? "chosen" : sweep.cells[i].meets ? "yes" : "no");
-  return table("All settings", rows);
+  return table("All settings: " + std::to_string(sweep.unlocked.harmful.answered.n) + " harmful and " +
+                   std::to_string(sweep.unlocked.benign.answered.n) + " benign prompts each",
+               rows);
 }
 
 }  // namespace
