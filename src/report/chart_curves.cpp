@@ -63,7 +63,6 @@ void draw_point(Svg& svg, const Frame& frame, const CurvePoint& point, const std
     svg.line({across(point.x_low), at.y}, {across(point.x_high), at.y}, "whisker");
   }
   svg.circle(at, point.chosen ? 5.5 : 3.5, css_class, point.hover);
-  if (!point.name.empty()) svg.text({at.x + 8, at.y - 6}, Anchor::start, "label locked", point.name);
 }
 
 // A curve's name at the right edge, tied to the curve's end.
@@ -106,6 +105,11 @@ std::string curve_chart(const CurveChart& chart) {
     for (const CurvePoint& point : curve.points)
       draw_point(svg, frame, point, point.chosen ? "dot locked" : "dot setting");
   draw_point(svg, frame, chart.unlocked, "dot unlocked");
+  // Last, so that nothing covers them.
+  for (const Curve& curve : chart.curves)
+    for (const CurvePoint& point : curve.points)
+      if (!point.name.empty())
+        svg.text({frame.x(point.x) + 8, frame.y(point.y) - 6}, Anchor::start, "label locked", point.name);
   spread(labels, frame.bottom() + 4);
   for (const EndLabel& label : labels) {
     svg.line({label.end.x + 6, label.end.y}, {frame.right() + 3, label.y - 4}, "leader");

@@ -52,6 +52,10 @@ std::string grouped(std::int64_t value) {
   return text;
 }
 
+std::string counted(std::int64_t n, const std::string& noun) {
+  return grouped(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
 std::string duration(double seconds) {
   if (seconds < 0.9995) return fixed(1000 * seconds, seconds < 0.1 ? 1 : 0) + " ms";
   if (seconds < 59.95) return fixed(seconds, 1) + " s";

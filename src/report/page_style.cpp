@@ -29,6 +29,7 @@ h2{font-size:1.3rem;line-height:1.25;margin:3rem 0 1rem;padding-top:.75rem;borde
 h3{font-size:1rem;line-height:1.35;margin:0 0 .35rem}
 section>h3{margin:1.5rem 0 .35rem}
 p,ul,dl{margin:.5rem 0;max-width:46rem}
+h1,p,li,dd,summary{overflow-x:clip}
 ul{padding-left:1.2rem}
 .subject,.key,.limits,.facts,figcaption,caption,.beside{color:var(--muted)}
 .subject b{font-weight:600;color:var(--ink)}
@@ -109,7 +110,7 @@ constexpr const char* kTables = R"css(.scroll{overflow-x:auto;margin:1rem 0;max-
 figure .scroll{margin:0}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;padding-bottom:.35rem}
-th,td{text-align:left;vertical-align:top;padding:.3rem 1.1rem .3rem 0;border-bottom:1px solid var(--rule);
+th,td{text-align:left;vertical-align:top;padding:.3rem .95rem .3rem 0;border-bottom:1px solid var(--rule);
 white-space:nowrap}
 .texts th,.texts td{white-space:normal;overflow-wrap:anywhere;min-width:7rem}
 th{font-weight:600}
@@ -131,6 +132,7 @@ summary{cursor:pointer;padding:.35rem 0}
 .outcome.degenerate{border-style:dashed;border-color:var(--muted)}
 .outcome.refused{background:var(--panel)}
 .facts{margin-left:.35em;font-size:.875rem}
+@media (max-width:30rem){table{font-size:.85rem}th,td{padding-right:.7rem}.verdict{font-size:1rem}}
 :focus-visible{outline:2px solid var(--lock);outline-offset:2px}
 @media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}h2{break-after:avoid;margin-top:1.5rem}
 figure,.headline,tr{break-inside:avoid}.scroll{overflow:visible}.text{max-height:none;overflow:visible}

@@ -8,8 +8,8 @@
 namespace safetylock::report {
 namespace {
 
-constexpr size_t kLongestText = 4000;  // bytes shown of a prompt or reply
-constexpr size_t kOpenAtMost = 6;      // changed answers that are shown without a click
+constexpr size_t kLongestText = 4000;    // bytes shown of a prompt or reply
+constexpr std::int64_t kOpenAtMost = 6;  // changed answers that are shown without a click
 
 // One prompt and who replied what; null where a model was not asked.
 struct Row {
@@ -75,7 +75,7 @@ bool changed(const Row& row) {
 std::string set_markup(const ReportData& data, Kind kind) {
   const std::vector<Column> all = columns(data);
   std::string different, same;
-  size_t num_different = 0, num_same = 0;
+  std::int64_t num_different = 0, num_same = 0;
   const bool both = unlocked_run(data) != nullptr && locked_run(data) != nullptr;
   for (const Row& row : rows_of(all, kind)) {
     const bool apart = both && changed(row);
@@ -87,11 +87,11 @@ std::string set_markup(const ReportData& data, Kind kind) {
   const std::string warning = harmful ? " – harmful text inside" : "";
   std::string body;
   if (num_different > 0)
-    body += details("The lock changes the outcome: " + std::to_string(num_different) + " prompts" + warning,
-                    different, !harmful && num_different <= kOpenAtMost);
+    body += details("The lock changes the outcome: " + counted(num_different, "prompt") + warning, different,
+                    !harmful && num_different <= kOpenAtMost);
   if (num_same > 0)
     body += details((both ? "The outcome stays the same: " : "Prompts and replies: ") +
-                        std::to_string(num_same) + " prompts" + warning,
+                        counted(num_same, "prompt") + warning,
                     same, false);
   return tag("h3", "", title_of(kind)) + body;
 }

@@ -37,9 +37,12 @@ std::string map_figure(const Extraction& e) {
     const auto i = static_cast<size_t>(head.place.layer * e.heads_per_layer + head.place.head);
     const bool locked = std::find(e.chosen.begin(), e.chosen.end(), head.place) != e.chosen.end();
     map.values[i] = head.accuracy;
-    map.hovers[i] = "layer " + std::to_string(head.place.layer) + ", head " +
-                    std::to_string(head.place.head) + ": " + accuracy_text(head) + " %, rank " +
-                    std::to_string(rank + 1) + (locked ? ", in the lock" : "");
+    std::string hover = "layer " + std::to_string(head.place.layer) + ", head " +
+                        std::to_string(head.place.head) + ": " + accuracy_text(head) + " %, rank " +
+                        std::to_string(rank + 1);
+    if (head.p_permutation) hover += ", permutation p " + fixed(*head.p_permutation, 3);
+    if (head.top_k_share) hover += ", among the best in " + percent(*head.top_k_share) + " of draws";
+    map.hovers[i] = hover + (locked ? ", in the lock" : "");
     map.from = std::min(map.from, head.accuracy);
     map.to = std::max(map.to, head.accuracy);
   }

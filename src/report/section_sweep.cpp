@@ -110,9 +110,9 @@ std::string verdict_markup(const Sweep& sweep) {
 }
 
 std::string cells_table(const Sweep& sweep) {
-  std::vector<std::vector<std::string>> rows = {{"heads", "of all", "alpha, sigmas", "alpha, gaps",
-                                                 "harmful answered", "degenerate", "margin", "benign refused",
-                                                 "degenerate", "margin", "KL, nats a token", "in limits"}};
+  std::vector<std::vector<std::string>> rows = {{"heads", "of all", "alpha, σ", "in gaps", "harmful answered",
+                                                 "degenerate", "margin", "benign refused", "degenerate",
+                                                 "margin", "KL, nats/token", "in limits"}};
   const auto add = [&](const Cell& cell, const std::string& verdict) {
     const bool lock = cell.heads > 0;
     rows.push_back(

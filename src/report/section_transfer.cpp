@@ -26,15 +26,21 @@ std::string cosine_figure(const Transfer& t) {
                     std::to_string(locked.size()) + " of the lock.");
 }
 
+std::string name_of(const HeadPlace& place) {
+  return std::to_string(place.layer) + "." + std::to_string(place.head);
+}
+
+std::string cosine_text(const TransferHead& head) {
+  return fixed(head.cosine, 2) + " [" + fixed(head.cosine_low, 2) + ", " + fixed(head.cosine_high, 2) + "]";
+}
+
 std::string cosine_rows(const Transfer& t) {
   constexpr size_t kShown = 24;
   std::vector<ChartRow> rows;
   for (const TransferHead& head : t.heads) {
     if (!head.locked) continue;
     rows.push_back(
-        {std::to_string(head.place.layer) + "." + std::to_string(head.place.head), "locked", head.cosine,
-         head.cosine_low, head.cosine_high,
-         fixed(head.cosine, 2) + " [" + fixed(head.cosine_low, 2) + ", " + fixed(head.cosine_high, 2) + "]"});
+        {name_of(head.place), "locked", head.cosine, head.cosine_low, head.cosine_high, cosine_text(head)});
   }
   if (rows.empty()) return "";
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
@@ -75,6 +81,15 @@ std::string verdict_markup(const Transfer& t) {
          (reasons.empty() ? "" : tag("ul", "class=\"notes\"", reasons));
 }
 
+std::string heads_markup(const Transfer& t) {
+  std::vector<std::vector<std::string>> rows = {{"Head", "cosine [95 %]", "ratio of sigmas", "KL, nats"}};
+  for (const TransferHead& head : t.heads)
+    if (head.locked)
+      rows.push_back({name_of(head.place), cosine_text(head), fixed(head.sigma_ratio, 3), fixed(head.kl, 4)});
+  return tag("details", "",
+             tag("summary", "", "The lock’s heads one by one") + table("By layer and head", rows));
+}
+
 std::string thresholds_markup(const Transfer& t) {
   if (t.thresholds.empty()) return "";
   std::vector<std::vector<std::string>> rows = {{"Threshold of the verdict", "value"}};
@@ -104,15 +119,17 @@ std::string densities_markup(const Transfer& t) {
 std::string transfer_section(const ReportData& data) {
   constexpr const char* kHeading = "Does it carry over?";
   if (!data.transfer)
-    return section("transfer", kHeading,
-                   how_to_get("No transfer was given. To get it:",
-                              "safetylock transfer BASE TUNED --lock LOCK --pairs FILE -o transfer.json"));
+    return section(
+        "transfer", kHeading,
+        how_to_get("No transfer was given. To get it:",
+                   "safetylock transfer BASE TUNED --lock LOCK --pairs FILE --json > transfer.json"));
   const Transfer& t = *data.transfer;
   return section(
       "transfer", kHeading,
       verdict_markup(t) + densities_markup(t) +
           tag("div", "class=\"split\"",
-              tag("div", "", cosine_figure(t) + spread_table(t) + thresholds_markup(t)) + cosine_rows(t)));
+              tag("div", "", cosine_figure(t) + spread_table(t) + heads_markup(t) + thresholds_markup(t)) +
+                  cosine_rows(t)));
 }
 
 }  // namespace safetylock::report

@@ -24,12 +24,12 @@ std::string p_text(double p) {
   return p < 0.001 ? "p < 0.001" : "p = " + fixed(p, 3);
 }
 
-// "85 prompts are answered only without the lock, 0 only with it (exact McNemar test, p < 0.001)"
+// "answered only without the lock: 85, only with it: 0 (exact McNemar test, p < 0.001)"
 std::string evidence(const Change& change, const std::string& verb) {
   if (change.paired)
-    return std::to_string(change.paired->unlocked_only) + " prompts are " + verb +
-           " only without the lock, " + std::to_string(change.paired->locked_only) +
-           " only with it (exact McNemar test, " + p_text(change.paired->p) + ")";
+    return verb + " only without the lock: " + std::to_string(change.paired->unlocked_only) +
+           ", only with it: " + std::to_string(change.paired->locked_only) + " (exact McNemar test, " +
+           p_text(change.paired->p) + ")";
   return std::string("the 95 % intervals ") + (change.clear() ? "do not overlap" : "overlap");
 }
 

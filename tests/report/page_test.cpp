@@ -107,7 +107,7 @@ void expect_only_our_markup(const std::string& html) {
     EXPECT_EQ(count(html, hidden), 0U) << static_cast<int>(hidden[0]);
 }
 
-// D7, D13, F11 and section 4 row 16 of what files may hold: markup, controls, bidi marks, long texts,
+// Whatever a file may hold: markup, controls, bidi marks, long texts,
 // everywhere.
 TEST_F(Page, HostileTextsStayText) {
   const std::string nasty[] = {"</p><script>alert(1)</script>",
@@ -141,7 +141,7 @@ TEST_F(Page, HostileTextsStayText) {
   }
 }
 
-TEST_F(Page, AHostileFileName) {
+TEST_F(Page, F11_AHostileFileName) {
   const std::string path = folder_.write("<b onclick=x>\x1b\u202E\xFF.json", evaluation().dump());
   const Report made = make_report({path});
   expect_only_our_markup(made.html);
@@ -174,7 +174,7 @@ TEST_F(Page, PromptsThatOccurTwiceKeepTheirReplies) {
   EXPECT_LT(second, html.find("second locked"));
 }
 
-TEST_F(Page, FilesThatCannotBeReadAndPlacesThatCannotBeWritten) {
+TEST_F(Page, F1_F4_R6_FilesThatCannotBeReadAndPlacesThatCannotBeWritten) {
   EXPECT_EQ(code_of([] { (void)make_report({}); }), "arg.usage");
   EXPECT_EQ(code_of([&] { (void)make_report({folder_.path("none.json")}); }), "io.open");
   EXPECT_EQ(code_of([&] { (void)make_report({folder_.write("e", "")}); }), "io.empty");

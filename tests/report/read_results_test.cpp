@@ -88,7 +88,7 @@ TEST(ReadResults, CountsThatCannotBe) {
   EXPECT_EQ(changed(good, "/runs", Json::object()), "data.contradiction");
 }
 
-TEST(ReadResults, NumbersThatAreNone) {
+TEST(ReadResults, C1_C4_NumbersThatAreNone) {
   const Json good = test::evaluation();
   const std::string set = "/runs/locked/sets/harmful/";
   for (const Json& bad : {Json(nullptr), Json("1"), Json(true), Json::array({1})}) {
