@@ -105,11 +105,6 @@ std::string curve_chart(const CurveChart& chart) {
     for (const CurvePoint& point : curve.points)
       draw_point(svg, frame, point, point.chosen ? "dot locked" : "dot setting");
   draw_point(svg, frame, chart.unlocked, "dot unlocked");
-  // Last, so that nothing covers them.
-  for (const Curve& curve : chart.curves)
-    for (const CurvePoint& point : curve.points)
-      if (!point.name.empty())
-        svg.text({frame.x(point.x) + 8, frame.y(point.y) - 6}, Anchor::start, "label locked", point.name);
   spread(labels, frame.bottom() + 4);
   for (const EndLabel& label : labels) {
     svg.line({label.end.x + 6, label.end.y}, {frame.right() + 3, label.y - 4}, "leader");

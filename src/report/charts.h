@@ -47,7 +47,6 @@ struct CurvePoint {
   double x_low = 0, x_high = 0, y_low = 0, y_high = 0;
   std::string hover;
   bool chosen = false;
-  std::string name;  ///< written beside it; may be empty
 };
 struct Curve {
   std::string name;  ///< written at its end

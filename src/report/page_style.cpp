@@ -29,7 +29,8 @@ h2{font-size:1.3rem;line-height:1.25;margin:3rem 0 1rem;padding-top:.75rem;borde
 h3{font-size:1rem;line-height:1.35;margin:0 0 .35rem}
 section>h3{margin:1.5rem 0 .35rem}
 p,ul,dl{margin:.5rem 0;max-width:46rem}
-h1,p,li,dd,summary{overflow-x:clip}
+h1,p,dd,summary{overflow-x:clip}
+ul{overflow-x:clip}
 ul{padding-left:1.2rem}
 .subject,.key,.limits,.facts,figcaption,caption,.beside{color:var(--muted)}
 .subject b{font-weight:600;color:var(--ink)}
@@ -135,7 +136,10 @@ summary{cursor:pointer;padding:.35rem 0}
 @media (max-width:30rem){table{font-size:.85rem}th,td{padding-right:.7rem}.verdict{font-size:1rem}}
 :focus-visible{outline:2px solid var(--lock);outline-offset:2px}
 @media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}h2{break-after:avoid;margin-top:1.5rem}
-figure,.headline,tr{break-inside:avoid}.scroll{overflow:visible}.text{max-height:none;overflow:visible}
+figure,.headline,tr{break-inside:avoid}.scroll{overflow:visible}.figures.large>figure{width:328px}
+table{font-size:7.5pt}th,td{white-space:normal;padding-right:.5rem}
+section:not(#answers) details::details-content{content-visibility:visible;block-size:auto}
+.text{max-height:none;overflow:visible}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 )css";
 

@@ -44,8 +44,7 @@ CurvePoint point_of(const Cell& cell, Cost cost, bool chosen) {
                    .y_low = y.low,
                    .y_high = y.high,
                    .hover = hover_of(cell),
-                   .chosen = chosen,
-                   .name = chosen ? "alpha " + shortest(cell.alpha) : ""};
+                   .chosen = chosen};
   if (cost == Cost::kl) {
     const Mean kl = cell.kl.value_or(Mean{});  // nothing differs without a lock
     point.x = std::max(0.0, kl.value);
@@ -90,8 +89,11 @@ std::string curve_figure(const Sweep& sweep, Cost cost) {
                 (sweep.chosen ? "; chosen: " + hover_of(sweep.cells[*sweep.chosen]) : "; none chosen");
   return figure(title, curve_chart(chart),
                 "One line a number of heads, a point a strength, from the unlocked model on. Shaded: within "
-                "the limits. "
-                "Whiskers of the chosen point: 95 % intervals. Lower left is better.");
+                "the limits. " +
+                    std::string(sweep.chosen ? "In colour: " + setting_name(sweep.cells[*sweep.chosen]) +
+                                                   ", with 95 % intervals. "
+                                             : "") +
+                    "Lower left is better.");
 }
 
 std::string verdict_markup(const Sweep& sweep) {

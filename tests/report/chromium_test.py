@@ -223,6 +223,12 @@ class PagesTest(PageCase):
         self.browser.command("Emulation.setEmulatedMedia", media="print",
                              features=[{"name": "prefers-color-scheme", "value": "dark"}])
         self.assertEqual(self.browser.evaluate("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)")
+        # A4 between its margins: nothing is cut off, and what was folded is printed, but for the answers.
+        self.browser.command("Emulation.setDeviceMetricsOverride", width=718, height=1000, deviceScaleFactor=1, mobile=False)
+        self.assertEqual(self.browser.evaluate(TOO_WIDE.replace("!e.closest('.scroll') && ", "")), [])
+        shown = "[...document.querySelectorAll('%s')].filter(e => e.checkVisibility({contentVisibilityAuto: true})).length"
+        self.assertGreater(self.browser.evaluate(shown % "#provenance td"), 20)
+        self.assertEqual(self.browser.evaluate(shown % "#answers details:not([open]) .answer"), 0)
 
     def test_each_file_alone(self):
         for name, path in self.samples.items():
