@@ -112,7 +112,7 @@ figure .scroll{margin:0}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;padding-bottom:.35rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem .95rem .3rem 0;border-bottom:1px solid var(--rule);
-white-space:nowrap}
+white-space:nowrap;overflow-wrap:normal}
 .texts th,.texts td{white-space:normal;overflow-wrap:anywhere;min-width:7rem}
 th{font-weight:600}
 tbody th{font-weight:400}
@@ -135,7 +135,7 @@ summary{cursor:pointer;padding:.35rem 0}
 .facts{margin-left:.35em;font-size:.875rem}
 @media (max-width:30rem){table{font-size:.85rem}th,td{padding-right:.7rem}.verdict{font-size:1rem}}
 :focus-visible{outline:2px solid var(--lock);outline-offset:2px}
-@media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}h2{break-after:avoid;margin-top:1.5rem}
+@media print{html{font-size:10pt}body{max-width:none;padding:0}.multiples{grid-template-columns:repeat(3,1fr)}nav{display:none}h2{break-after:avoid;margin-top:1.5rem}
 figure,.headline,tr{break-inside:avoid}.scroll{overflow:visible}.figures.large>figure{width:328px}
 table{font-size:7.5pt}th,td{white-space:normal;padding-right:.5rem}
 section:not(#answers) details::details-content{content-visibility:visible;block-size:auto}

@@ -111,10 +111,21 @@ std::string verdict_markup(const Sweep& sweep) {
                          ") on the prompts for choosing; these give no score."));
 }
 
+using Rows = std::vector<std::vector<std::string>>;
+
+// What no setting has (KL, where it was not measured) takes no column.
+void drop_empty_columns(Rows& rows) {
+  for (size_t column = rows[0].size(); column-- > 0;) {
+    const bool empty = std::all_of(rows.begin() + 1, rows.end(),
+                                   [&](const std::vector<std::string>& row) { return row[column] == "–"; });
+    if (!empty) continue;
+    for (auto& row : rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(column));
+  }
+}
+
 std::string cells_table(const Sweep& sweep) {
-  std::vector<std::vector<std::string>> rows = {{"heads", "of all", "alpha, σ", "in gaps", "harmful answered",
-                                                 "degenerate", "margin", "benign refused", "degenerate",
-                                                 "margin", "KL, nats/token", "in limits"}};
+  Rows rows = {{"heads", "of all", "alpha, σ", "in gaps", "harmful answered", "degenerate", "margin",
+                "benign refused", "degenerate", "margin", "KL, nats/token", "in limits"}};
   const auto add = [&](const Cell& cell, const std::string& verdict) {
     const bool lock = cell.heads > 0;
     rows.push_back(
@@ -129,6 +140,7 @@ std::string cells_table(const Sweep& sweep) {
   add(sweep.unlocked, "–");
   for (size_t i = 0; i < sweep.cells.size(); ++i)
     add(sweep.cells[i], sweep.chosen == i ? "chosen" : sweep.cells[i].meets ? "yes" : "no");
+  drop_empty_columns(rows);
   return table("All settings: " + std::to_string(sweep.unlocked.harmful.answered.n) + " harmful and " +
                    std::to_string(sweep.unlocked.benign.answered.n) + " benign prompts each",
                rows);
