@@ -31,7 +31,7 @@ std::string name_of(const HeadPlace& place) {
 }
 
 std::string cosine_text(const TransferHead& head) {
-  return fixed(head.cosine, 2) + " [" + fixed(head.cosine_low, 2) + ", " + fixed(head.cosine_high, 2) + "]";
+  return fixed(head.cosine, 3) + " [" + fixed(head.cosine_low, 3) + ", " + fixed(head.cosine_high, 3) + "]";
 }
 
 std::string cosine_rows(const Transfer& t) {
