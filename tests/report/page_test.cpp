@@ -81,6 +81,25 @@ TEST_F(Page, HarmfulTextIsCollapsed) {
   EXPECT_EQ(count(harmful, "class=\"answer\""), 100U);
 }
 
+TEST_F(Page, FewChangesAreShownUnlessTheyAreHarmful) {
+  using report::test::prompt_set;
+  using report::test::run;
+  const auto answers = [&](int changed) {
+    const std::string html =
+        make_report({write("few.json", evaluation(run(prompt_set(9, 0, 0), prompt_set(9, 0, 0)),
+                                                  run(prompt_set(9 - changed, changed, 0),
+                                                      prompt_set(9 - changed, changed, 0))))})
+            .html;
+    const size_t begin = html.find("<section id=\"answers\""),
+                 benign = html.find("Benign prompts</h3>", begin);
+    const size_t end = html.find("</section>", benign);
+    return std::pair(count(html.substr(begin, benign - begin), "<details open>"),
+                     count(html.substr(benign, end - benign), "<details open>"));
+  };
+  EXPECT_EQ(answers(3), std::pair(size_t{0}, size_t{1}));
+  EXPECT_EQ(answers(8), std::pair(size_t{0}, size_t{0}));  // too many to unfold
+}
+
 // Elements that a page of ours may hold. Whatever a file smuggles in would be another, or an attribute too
 // many.
 void expect_only_our_markup(const std::string& html) {

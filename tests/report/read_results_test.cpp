@@ -76,6 +76,10 @@ TEST(ReadResults, CountsThatCannotBe) {
   EXPECT_EQ(changed(good, set + "answered/high", 0.05), "data.contradiction");
   EXPECT_EQ(changed(good, set + "answered", test::rate(11, 100)), "data.contradiction");  // 11 + 90 + 0
   EXPECT_EQ(changed(good, set + "refused", test::rate(9, 10)), "data.contradiction");
+  Json none = test::rate(0, 0);
+  EXPECT_EQ(changed(good, set + "early_end", none), "no error");
+  none["count"] = 5;
+  EXPECT_EQ(changed(good, set + "early_end", none), "data.contradiction");
   EXPECT_EQ(changed(good, set + "results/0/outcome", "refused"), "data.contradiction");
   EXPECT_EQ(changed(good, set + "results/0/outcome", "helped"), "cfg.range");
   EXPECT_EQ(changed(good, set + "results/0/refusal_margin", 9.0), "data.contradiction");
@@ -140,6 +144,11 @@ TEST(ReadResults, SweepsThatCannotBe) {
   EXPECT_EQ(changed(good, "/chosen", nullptr), "no error");
   EXPECT_EQ(changed(good, "/limits/max_answered", 20), "data.contradiction");
   EXPECT_EQ(changed(good, "/cells/0/alpha", -4), "data.contradiction");
+  // Without replies to compare with, the three shares must still add up.
+  Json counts_alone = good;
+  counts_alone["cells"][0]["harmful"].erase("results");
+  EXPECT_EQ(code(counts_alone), "no error");
+  EXPECT_EQ(changed(counts_alone, "/cells/0/harmful/answered", test::rate(6, 10)), "data.contradiction");
 }
 
 ReportData arranged(std::vector<Json> files) {
