@@ -15,13 +15,14 @@ ALLOWED = {
     "text": {"base", "formats"},
     "lock": {"base", "formats", "text"},
     "remote": {"base"},
+    "report": {"base"},
     "analysis": {"base"},
     "model": {"base", "formats", "text", "lock"},
     "engine": {"base", "formats", "text", "lock", "model"},
     "pipeline": {"base", "formats", "text", "lock", "remote", "analysis", "model", "engine"},
-    "cli": {"base", "formats", "text", "lock", "remote", "analysis", "model", "engine", "pipeline"},
+    "cli": {"base", "formats", "text", "lock", "remote", "report", "analysis", "model", "engine", "pipeline"},
 }
-CORE = {"base", "formats", "text", "lock", "remote"}
+CORE = {"base", "formats", "text", "lock", "remote", "report"}
 # Public headers that only the libtorch half may include.
 TORCH_HEADERS = {"hooks.h", "interventions.h", "causal_lm.h", "generate.h", "head_activations.h", "probes.h", "derive.h",
                  "apply.h", "evaluate.h", "utility.h", "ranking_evidence.h", "ablation.h", "transfer.h", "safetylock.h"}

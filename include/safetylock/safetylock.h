@@ -20,6 +20,7 @@
 #include "safetylock/progress.h"
 #include "safetylock/prompt_data.h"
 #include "safetylock/ranking_evidence.h"
+#include "safetylock/report.h"
 #include "safetylock/sampling.h"
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"
