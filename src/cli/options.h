@@ -46,6 +46,7 @@ void add_generate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_bake_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_render_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_tokenize_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_doctor_command(CLI::App& app, CommonOptions& common, Action& action);
