@@ -47,6 +47,7 @@ void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_bake_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_verify_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_render_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_tokenize_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_doctor_command(CLI::App& app, CommonOptions& common, Action& action);
