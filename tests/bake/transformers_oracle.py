@@ -211,7 +211,7 @@ def main():
             compare_ids(name, source, baked)
         for name in REFUSED:
             baked = folder / f"{name}-baked"
-            result = run(bake_model, models / name, baked, folder / "lock")
+            result = run(bake_model, models / name, baked, folder / f"{name}.lock.safetensors")
             assert result.returncode == 4 and "bind.bake" in result.stderr, (name, result)
             assert not list(folder.glob(f"*{name}-baked*")), name
             print(f"{name}: refused")
