@@ -109,6 +109,65 @@ TEST(Bake, BiasesOfItsOwnAreAddedToAndTheSourceStaysAsItIs) {
   EXPECT_NE(a->read_all(o_bias_name(0)), b->read_all(o_bias_name(0)));
 }
 
+// model.safetensors in two shards with an index.
+void split_into_shards(const Copy& model) {
+  EditableShard all(join_path(model.path(), "model.safetensors"));
+  EditableShard second = all;
+  const auto is_first = [](const SafetensorsEntry& t) {
+    return t.name.find(".layers.0.") != std::string::npos;
+  };
+  std::erase_if(all.tensors, [&](const auto& t) { return !is_first(t); });
+  std::erase_if(second.tensors, is_first);
+  JsonTree index(Json::object());
+  for (auto* shard : {&all, &second}) {
+    const std::string name =
+        shard == &all ? "model-00001-of-00002.safetensors" : "model-00002-of-00002.safetensors";
+    shard->path = join_path(model.path(), name);
+    shard->write();
+    for (const SafetensorsEntry& t : shard->tensors) (*index)["weight_map"][t.name] = name;
+  }
+  std::filesystem::remove(join_path(model.path(), "model.safetensors"));
+  model.write("model.safetensors.index.json", index->dump());
+}
+
+TEST(Bake, ShardsKeepTheirNamesAndGetOneMore) {
+  for (const char* name : {"llama_gqa", "qwen2", "llama_biases"}) {
+    const Copy whole(name), sharded(name);
+    split_into_shards(sharded);
+    whole.bake();
+    sharded.bake();
+    const bool adds = std::string(name) != "llama_biases";
+    EXPECT_EQ(is_regular_file(join_path(sharded.out(), "model-safetylock-bias.safetensors")), adds) << name;
+    const auto a = Checkpoint::open(whole.out()), b = Checkpoint::open(sharded.out());
+    EXPECT_EQ(a->weights_digest(), b->weights_digest()) << name;
+  }
+}
+
+TEST(Bake, ASnapshotOfAHubCache) {
+  const TemporaryFolder cache;
+  const std::string snapshot = "models--org--name/snapshots/abc/";
+  for (const std::string& name : names_in(tiny_folder("qwen2"))) {
+    cache.write("models--org--name/blobs/" + name, read_all(join_path(tiny_folder("qwen2"), name)));
+    std::filesystem::create_directories(cache.path(snapshot));
+    std::filesystem::create_symlink("../../blobs/" + name, cache.path(snapshot + name));
+  }
+  cache.write("models--org--name/refs/main", "abc");
+  bake_lock(cache.path("models--org--name"), lock_of(tiny_folder("qwen2")), cache.path("out"));
+  const Copy plain("qwen2");
+  plain.bake();
+  EXPECT_EQ(Checkpoint::open(cache.path("out"))->weights_digest(),
+            Checkpoint::open(plain.out())->weights_digest());
+  for (const std::string& name : names_in(cache.path("out")))
+    EXPECT_FALSE(std::filesystem::is_symlink(cache.path("out/" + name))) << name;
+}
+
+TEST(Bake, ALinkOutOfTheFolderIsRefused) {
+  const Copy model("llama_gqa");
+  std::filesystem::create_symlink("/etc/hostname", join_path(model.path(), "notes.txt"));
+  EXPECT_EQ(model.refusal(), "io.link");
+  EXPECT_THAT(model.left_behind(), ElementsAre("m"));
+}
+
 TEST(Bake, TheCardKeepsWhatWasThere) {
   const Copy model("qwen2");
   model.write("README.md", "---\nlicense: mit\n---\n# Mine");

@@ -7,6 +7,7 @@ Usage: transformers_oracle.py BAKE_MODEL MODELS_FOLDER. Prints the largest diffe
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
+from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
@@ -144,11 +146,46 @@ def run(bake_model, source, baked, lock):
     return subprocess.run([bake_model, str(source), str(baked), str(lock)], capture_output=True, text=True)
 
 
-def phi3_without_window(models, folder):
+def phi3_without_window(models_folder, folder):
     """The tiny Phi-3 has a window; without one it is a Llama."""
-    model = AutoModelForCausalLM.from_pretrained(models / "phi3", dtype=torch.bfloat16, sliding_window=None)
+    model = AutoModelForCausalLM.from_pretrained(models_folder / "phi3", dtype=torch.bfloat16, sliding_window=None)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(models / "phi3").save_pretrained(folder)
+    AutoTokenizer.from_pretrained(models_folder / "phi3").save_pretrained(folder)
+
+
+def sentencepiece_like():
+    """As the converted tokenizers of Llama 2, Mistral and Phi-3: a space is put before the text."""
+    pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)] + list("▁abcdehinotHI") + ["▁t", "he", "▁the", "▁▁"]
+    model = models.BPE(vocab={p: i for i, p in enumerate(pieces)}, merges=[("▁", "t"), ("h", "e"), ("▁t", "he"), ("▁", "▁")],
+                       unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return tokenizer
+
+
+def tokenizer_classes(bake_model, models_folder, folder):
+    """The class in tokenizer_config.json is pinned so that transformers reads the same ids under the new model type."""
+    needed = 0
+    for name in RENAMED:
+        for kind in ("LlamaTokenizer", "LlamaTokenizerFast", "PreTrainedTokenizerFast", "Qwen2Tokenizer", None):
+            source, baked = folder / f"{name}-{kind}", folder / f"{name}-{kind}-baked"
+            shutil.copytree(folder / name if name == "phi3_full" else models_folder / name, source)
+            if name != "qwen2":
+                sentencepiece_like().save(str(source / "tokenizer.json"))
+            config = {"add_bos_token": True, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "legacy": True}
+            (source / "tokenizer_config.json").write_text(json.dumps(config | ({"tokenizer_class": kind} if kind else {})))
+            assert run(bake_model, source, baked, folder / f"{name}.lock.safetensors").returncode == 0, (name, kind)
+            a, b = AutoTokenizer.from_pretrained(source), AutoTokenizer.from_pretrained(baked)
+            shutil.copy(source / "tokenizer_config.json", baked)
+            unpinned = AutoTokenizer.from_pretrained(baked)
+            texts = TEXTS + ["</s>the", " the the", "\tthe"]
+            assert type(a) is type(b) and all(a(t).input_ids == b(t).input_ids for t in texts), (name, kind)
+            needed += any(a(t).input_ids != unpinned(t).input_ids for t in texts)
+    assert needed > 0  # or the pin would be tested by nothing
+    print(f"tokenizer classes: the same ids in {len(RENAMED)} x 5; without the pin others in {needed}")
 
 
 @torch.no_grad()
@@ -174,9 +211,9 @@ def adapter_difference(source, baked, adapter, lock_path, ids):
     return float((a[:len(ids)] - b[:len(ids)]).abs().max())
 
 
-def adapters(bake_model, models, folder):
+def adapters(bake_model, models_folder, folder):
     """An adapter on o_proj is part of the bias; without, the baked base is exact under adapters that leave o_proj alone."""
-    source, on_o = models / "llama_gqa", models / "llama_gqa_lora"
+    source, on_o = models_folder / "llama_gqa", models_folder / "llama_gqa_lora"
     make_adapter(source, folder / "on_qv", ["q_proj", "v_proj"])
     ids = AutoTokenizer.from_pretrained(source)(TEXTS[0]).input_ids
     plain, for_o, lock = folder / "plain", folder / "for_o", folder / "adapters.lock"
@@ -191,14 +228,14 @@ def adapters(bake_model, models, folder):
 
 
 def main():
-    bake_model, models = sys.argv[1], pathlib.Path(sys.argv[2])
+    bake_model, models_folder = sys.argv[1], pathlib.Path(sys.argv[2])
     torch.set_num_threads(1)
     logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        phi3_without_window(models, folder / "phi3_full")
+        phi3_without_window(models_folder, folder / "phi3_full")
         for name in KEPT + RENAMED:
-            source = folder / name if name == "phi3_full" else models / name
+            source = folder / name if name == "phi3_full" else models_folder / name
             baked, lock = folder / f"{name}-baked", folder / f"{name}.lock.safetensors"
             result = run(bake_model, source, baked, lock)
             assert result.returncode == 0, (name, result.stderr)
@@ -211,11 +248,12 @@ def main():
             compare_ids(name, source, baked)
         for name in REFUSED:
             baked = folder / f"{name}-baked"
-            result = run(bake_model, models / name, baked, folder / f"{name}.lock.safetensors")
+            result = run(bake_model, models_folder / name, baked, folder / f"{name}.lock.safetensors")
             assert result.returncode == 4 and "bind.bake" in result.stderr, (name, result)
             assert not list(folder.glob(f"*{name}-baked*")), name
             print(f"{name}: refused")
-        adapters(bake_model, models, folder)
+        tokenizer_classes(bake_model, models_folder, folder)
+        adapters(bake_model, models_folder, folder)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 
 #include "bake/baked_folder.h"
 #include "support/errors.h"
+#include "support/gguf_builder.h"
 
 namespace safetylock::test {
 namespace {
@@ -176,6 +177,39 @@ TEST(VerifyWeights, AnAdapterOnOProjIsPartOfTheModel) {
   // And on a model that was baked without it, the lock is no longer exact.
   const BakedFolder plain("llama_gqa");
   EXPECT_EQ(verify(plain, {.adapter = tiny_folder("llama_gqa_lora")}).verdict, LockVerdict::not_locked);
+}
+
+// Biases of a baked GGUF file lie at its end: layer 0, then layer 1.
+TEST(VerifyWeights, GgufFiles) {
+  for (const char* arch : {"llama", "qwen2"}) {
+    const TemporaryFolder folder;
+    const std::string source = folder.write("m.gguf", tiny_gguf(arch).build()), baked = folder.path("b.gguf");
+    const SafetyLock lock = lock_for(ModelTensors::open(source)->config());
+    bake_lock(source, lock, baked);
+    EXPECT_EQ(verify_lock(baked, lock).verdict, LockVerdict::locked) << arch;
+    EXPECT_NEAR(verify_lock(baked, lock).measured_strength.value(), 3.0, 1e-4) << arch;
+    EXPECT_EQ(verify_lock(source, lock).verdict, LockVerdict::not_locked) << arch;
+    std::string bytes = read_all(baked);
+    float last = 0;
+    std::memcpy(&last, bytes.data() + bytes.size() - 4, 4);
+    for (size_t at = bytes.size() - 8 * 4; at < bytes.size(); at += 4) {  // E values of layer 1
+      float value = 0;
+      std::memcpy(&value, bytes.data() + at, 4);
+      value = -value;
+      std::memcpy(bytes.data() + at, &value, 4);
+    }
+    EXPECT_NE(last, 0);
+    const VerifyReport broken = verify_lock(folder.write("broken.gguf", bytes), lock);
+    EXPECT_EQ(broken.verdict, LockVerdict::not_locked) << arch;
+    EXPECT_THAT(broken.reasons, testing::ElementsAre(HasSubstr("layer 1: strength -3 in place of 3")))
+        << arch;
+  }
+}
+
+TEST(VerifyWeights, QuantisedFoldersCannotBeTold) {
+  const BakedFolder baked("llama_gqa");
+  baked.change_config([](Json& c) { c["quantization_config"] = {{"quant_method", "gptq"}}; });
+  EXPECT_EQ(verify(baked).verdict, LockVerdict::cannot_tell);
 }
 
 TEST(VerifyWeights, StrengthZeroIsNoLock) {
