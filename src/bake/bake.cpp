@@ -31,6 +31,11 @@ void BakeJob::progress(const char* stage, std::int64_t done, std::int64_t total,
   throw Error({"run.interrupted", "", "bake", "", "a request to stop", "Nothing was left behind"});
 }
 
+void BakeJob::count_copied(std::uint64_t bytes) {
+  copied += bytes;
+  progress("copying weights", static_cast<std::int64_t>(copied), static_cast<std::int64_t>(to_copy), "bytes");
+}
+
 std::optional<LoraAdapter> BakeJob::load_adapter(const Checkpoint& base) const {
   if (options.adapter.empty()) return std::nullopt;
   LoraAdapter adapter = load_lora(options.adapter);
@@ -74,7 +79,9 @@ BakeReport bake_lock(const std::string& model, const SafetyLock& lock, const std
               .output = output,
               .options = options,
               .alpha = alpha_of(lock, options),
-              .report = {}};
+              .report = {},
+              .copied = 0,
+              .to_copy = 0};
   job.report.alpha = job.alpha;
   if (is_directory(job.model)) {
     bake_folder(job);

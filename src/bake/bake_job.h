@@ -19,12 +19,15 @@ struct BakeJob {
   const BakeOptions& options;
   double alpha = 0;
   BakeReport report;
+  std::uint64_t copied = 0, to_copy = 0;  ///< bytes of weights
 
   /// Whether a head of this layer is locked.
   bool lock_holds(std::int64_t layer) const;
 
   /// Tells the caller how far a step is; throws run.interrupted where it asks to stop.
   void progress(const char* stage, std::int64_t done, std::int64_t total, const char* unit) const;
+  /// The same for a piece of weights that is copied.
+  void count_copied(std::uint64_t bytes);
 
   /// The adapter of the options, proved to fit and to leave o_proj's bias alone; nothing without one.
   std::optional<LoraAdapter> load_adapter(const Checkpoint& base) const;

@@ -26,7 +26,7 @@ std::vector<Row> rows() {
        {"vLLM", Support::exact, "llama.py gives o_proj a bias with attention_bias"},
        {"SGLang", Support::exact, "by its source: llama.py follows attention_bias; not run"},
        {"llama.cpp", Support::exact,
-        "arch llama reads attn_output.bias: bake the GGUF file, or convert this folder"}},
+        "arch llama adds attn_output.bias: bake the GGUF file (a conversion of this folder was not run)"}},
       {"Qwen3ForCausalLM",
        follows,
        {"vLLM", Support::needs_loader, "qwen3.py has no o_proj bias and drops it without a word"},

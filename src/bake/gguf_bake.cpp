@@ -45,6 +45,7 @@ class GgufBake {
     compute_biases();
     layout_ = gguf::read_layout(file_.file_of(file_.tensors().front()));
     change_layout();
+    job_.to_copy = input().size();
     StagedFile out(stage.path(name), stage.label(name));
     write(out);
     stage.count_written(out.size());
@@ -154,8 +155,8 @@ class GgufBake {
     std::vector<std::byte> piece;
     const std::uint64_t bytes = bytes_of(t);
     for (std::uint64_t done = 0; done < bytes; done += piece.size()) {
-      job_.progress("copying weights", 0, 0, "tensors");
       piece.resize(std::min(kCopyBytes, bytes - done));
+      job_.count_copied(piece.size());
       input().read_at(data_begin_ + t.offset + done, piece);
       out.write(piece);
     }

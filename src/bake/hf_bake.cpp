@@ -137,7 +137,8 @@ class FolderBake {
   void write_weights() {
     const bool has_biases = !places_.empty();
     if (target_.split) changes_.split = split_of_fused(config());
-    const auto check = [this] { job_.progress("copying weights", 0, 0, "files"); };
+    const auto on_bytes = [this](std::uint64_t bytes) { job_.count_copied(bytes); };
+    for (const SafetensorsFile& file : files_) job_.to_copy += file.input()->size();
     for (const SafetensorsFile& file : files_) {
       const std::string name = base_name(file.path());
       const std::string new_name = has_biases && name == kSingle ? kSingleRenamed : name;
@@ -148,12 +149,12 @@ class FolderBake {
       }
       if (is_changed(file, changes_)) {
         StagedFile out(stage_->path(new_name), stage_->label(new_name));
-        rewrite_shard(file, changes_, out, check);
+        rewrite_shard(file, changes_, out, on_bytes);
         stage_->count_written(out.size());
         job_.report.sharing = "copy";
       } else {
         job_.report.sharing =
-            stage_->share(*file.input(), join_path(folder_, name), new_name, job_.options.copy, check);
+            stage_->share(*file.input(), join_path(folder_, name), new_name, job_.options.copy, on_bytes);
       }
     }
     const bool needs_index = files_.size() > 1 || has_biases || base_name(files_.front().path()) != kSingle;

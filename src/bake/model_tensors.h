@@ -19,6 +19,7 @@ struct TensorInfo {
   std::string storage;               ///< "BF16", "Q4_K" ...
 };
 
+/// For one thread at a time.
 class ModelTensors {
  public:
   virtual ~ModelTensors() = default;

@@ -151,12 +151,12 @@ void OutputStage::write(std::string_view name, std::string_view bytes) {
   bytes_written_ += file.size();
 }
 
-void OutputStage::copy(const InputFile& source, std::string_view name, const Check& check) {
+void OutputStage::copy(const InputFile& source, std::string_view name, const OnBytes& on_bytes) {
   StagedFile file(path(name), label(name));
   std::vector<std::byte> piece;
   for (std::uint64_t done = 0; done < source.size(); done += piece.size()) {
-    if (check) check();
     piece.resize(std::min(kCopyBytes, source.size() - done));
+    if (on_bytes) on_bytes(piece.size());
     source.read_at(done, piece);
     file.write(piece);
   }
@@ -166,7 +166,7 @@ void OutputStage::copy(const InputFile& source, std::string_view name, const Che
 }
 
 std::string OutputStage::share(const InputFile& source, const std::string& source_path, std::string_view name,
-                               bool always_copy, const Check& check) {
+                               bool always_copy, const OnBytes& on_bytes) {
   const std::string from = resolved_path(source_path), to = path(name);
   if (!always_copy && !from.empty()) {
     const int in = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
@@ -182,7 +182,7 @@ std::string OutputStage::share(const InputFile& source, const std::string& sourc
       return cloned ? "reflink" : "hard link";
     }
   }
-  copy(source, name, check);
+  copy(source, name, on_bytes);
   return "copy";
 }
 

@@ -36,8 +36,8 @@ class StagedFile {
 class OutputStage {
  public:
   enum class Kind { folder, file };
-  /// Called between pieces of long copies; throws to stop.
-  using Check = std::function<void()>;
+  /// Called with the size of each piece of a long copy; throws to stop.
+  using OnBytes = std::function<void(std::uint64_t bytes)>;
 
   /// `output` must not exist; a folder may be there if it is empty. Removes what killed runs left for the
   /// same output. Throws arg.output, io.write.
@@ -52,13 +52,13 @@ class OutputStage {
   std::string label(std::string_view name) const;
   void make_folder(std::string_view name) const;
   void write(std::string_view name, std::string_view bytes);
-  void copy(const InputFile& source, std::string_view name, const Check& check);
+  void copy(const InputFile& source, std::string_view name, const OnBytes& on_bytes);
 
   /// Gives `name` the contents of `source` (opened from `source_path`): sharing its blocks where the file
   /// system can (reflink), else as a second name of the same file (hard link), else by copying, or always by
   /// copying. Returns how.
   std::string share(const InputFile& source, const std::string& source_path, std::string_view name,
-                    bool always_copy, const Check& check);
+                    bool always_copy, const OnBytes& on_bytes);
 
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
   std::uint64_t bytes_shared() const noexcept { return bytes_shared_; }

@@ -58,7 +58,7 @@ std::vector<SafetensorsTensor> rewritten_tensors(const SafetensorsFile& file, co
 }
 
 void rewrite_shard(const SafetensorsFile& file, const ShardChanges& changes, StagedFile& out,
-                   const OutputStage::Check& check) {
+                   const OutputStage::OnBytes& on_bytes) {
   const std::string header = safetensors::header_text(rewritten_tensors(file, changes), file.metadata());
   write_number(out, header.size());
   out.write(header);
@@ -70,8 +70,8 @@ void rewrite_shard(const SafetensorsFile& file, const ShardChanges& changes, Sta
       continue;
     }
     for (std::uint64_t done = 0; done < t.bytes; done += piece.size()) {
-      if (check) check();
       piece.resize(std::min(kCopyBytes, t.bytes - done));
+      on_bytes(piece.size());
       file.read_bytes(t, done, piece);
       out.write(piece);
     }

@@ -32,6 +32,6 @@ bool is_changed(const SafetensorsFile& file, const ShardChanges& changes);
 std::vector<SafetensorsTensor> rewritten_tensors(const SafetensorsFile& file, const ShardChanges& changes);
 /// Writes and finishes `out`.
 void rewrite_shard(const SafetensorsFile& file, const ShardChanges& changes, StagedFile& out,
-                   const OutputStage::Check& check);
+                   const OutputStage::OnBytes& on_bytes);
 
 }  // namespace safetylock

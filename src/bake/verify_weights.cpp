@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "bake/bake_record.h"
+#include "bake/bias_comparison.h"
 #include "bake/engine_table.h"
 #include "bake/lock_bias.h"
 #include "base/file.h"
@@ -15,20 +17,12 @@ namespace safetylock {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{16} << 20;
-// Other tools compute W_o d in the model's own type: a hundredth of the strength, two of the direction.
-constexpr double kStrengthTolerance = 0.01;
-constexpr double kResidualTolerance = 0.02;
-constexpr double kSameDirection = 0.99;
+constexpr double kSameStrength = 0.01;
 
 using Vector = std::vector<double>;
 
-double dot(const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size() && i < b.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
 double norm(const Vector& a) {
-  return std::sqrt(dot(a, a));
+  return std::sqrt(std::inner_product(a.begin(), a.end(), a.begin(), 0.0));
 }
 bool is_finite(const Vector& a) {
   return std::all_of(a.begin(), a.end(), [](double v) { return std::isfinite(v); });
@@ -39,12 +33,6 @@ double rounding_of(const std::string& storage) {
   if (storage == "BF16") return std::ldexp(1.0, -8);
   if (storage == "F16") return std::ldexp(1.0, -11);
   return std::ldexp(1.0, -24);
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.4g", value);
-  return text;
 }
 
 class WeightVerifier {
@@ -69,17 +57,10 @@ class WeightVerifier {
     if (!options_.adapter.empty()) load_adapter();
     read_layers();
     if (!check_structure()) return finish(LockVerdict::not_locked);
-    measure();
     return finish(judge());
   }
 
  private:
-  struct Layer {
-    Vector bias;   // of the model minus the base's; empty: none
-    Vector unit;   // W_o d; empty: no head is locked here
-    double error;  // of the bias by rounding, as a norm
-  };
-
   bool is_quantised() const {
     if (!is_directory(path_)) return false;
     const JsonTree tree = read_model_json(path_, "config.json", kMaxConfigBytes);
@@ -120,7 +101,7 @@ class WeightVerifier {
   void read_layers() {
     const std::vector<std::int64_t> locked = lock_.layers();
     for (std::int64_t l = 0; l < model_->config().num_hidden_layers; ++l) {
-      Layer layer{bias_of(*model_, l), {}, 0};
+      LayerBias layer{bias_of(*model_, l), {}, 0};
       const auto info = model_->find(o_bias_name(l));
       if (info) layer.error = rounding_of(info->storage) * norm(layer.bias);
       if (base_ && !layer.bias.empty()) {
@@ -129,7 +110,6 @@ class WeightVerifier {
       }
       const bool is_locked = std::binary_search(locked.begin(), locked.end(), l);
       if (is_locked) layer.unit = lock_bias(*model_, lock_, l, adapter_ ? &*adapter_ : nullptr);
-      report_.layers.push_back({.layer = l, .locked = is_locked, .problem = {}});
       layers_.push_back(std::move(layer));
     }
   }
@@ -138,7 +118,7 @@ class WeightVerifier {
   bool check_structure() {
     const ModelConfig& c = model_->config();
     const bool any =
-        std::any_of(layers_.begin(), layers_.end(), [](const Layer& l) { return !l.bias.empty(); });
+        std::any_of(layers_.begin(), layers_.end(), [](const LayerBias& l) { return !l.bias.empty(); });
     auto& reasons = report_.reasons;
     if (!any) {
       reasons.push_back("no layer has an o_proj bias: the lock was dropped, or never baked");
@@ -178,35 +158,13 @@ class WeightVerifier {
     }
   }
 
-  void measure() {
-    double with = 0, of = 0;
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      const Layer& layer = layers_[l];
-      if (layer.unit.empty()) continue;
-      const double square = dot(layer.unit, layer.unit);
-      with += dot(layer.bias, layer.unit);
-      of += square;
-      LayerVerification& out = report_.layers[l];
-      if (square == 0) continue;
-      out.strength = dot(layer.bias, layer.unit) / square;
-      Vector rest = layer.bias;
-      for (size_t e = 0; e < rest.size(); ++e) rest[e] -= out.strength * layer.unit[e];
-      const double size = std::fabs(out.strength) * std::sqrt(square);
-      if (size > 0) out.residual = norm(rest) / size;
-    }
-    if (of > 0) report_.measured_strength = with / of;
-  }
-
   LockVerdict judge() {
-    bool own = false, all_strange = true;  // biases that are no lock's vector
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      LayerVerification& out = report_.layers[l];
-      out.problem = layers_[l].unit.empty() ? problem_of_free(layers_[l], own) : problem_of_locked(l);
-      if (!layers_[l].unit.empty() && !is_strange(l)) all_strange = false;
-      if (!out.problem.empty()) report_.reasons.push_back("layer " + std::to_string(l) + ": " + out.problem);
-    }
+    BiasComparison found = compare_biases(layers_, report_.expected_strength);
+    report_.layers = std::move(found.layers);
+    report_.measured_strength = found.strength;
+    report_.reasons = std::move(found.reasons);
     if (report_.reasons.empty()) return LockVerdict::locked;
-    if (!base_ && all_strange && can_have_own_biases() && (own || every_layer_is_locked())) {
+    if (found.looks_like_own_biases && !base_ && can_have_own_biases()) {
       report_.reasons.insert(report_.reasons.begin(),
                              "the model seems to have had o_proj biases of its own: give it as --base");
       return LockVerdict::cannot_tell;
@@ -218,54 +176,6 @@ class WeightVerifier {
   /// Not the classes without one, under whatever name they are saved.
   bool can_have_own_biases() const { return !engines_for_class(lock_.identity().architecture).empty(); }
 
-  bool every_layer_is_locked() const { return lock_.layers().size() == layers_.size(); }
-
-  bool is_strange(size_t l) const {
-    return report_.layers[l].residual * std::fabs(report_.layers[l].strength) * norm(layers_[l].unit) >
-           tolerance(layers_[l], report_.layers[l].strength);
-  }
-
-  static double tolerance(const Layer& layer, double strength) {
-    return kResidualTolerance * std::fabs(strength) * norm(layer.unit) + 2 * layer.error;
-  }
-
-  std::string problem_of_locked(size_t l) {
-    const Layer& layer = layers_[l];
-    const double size = norm(layer.unit), expected = report_.expected_strength;
-    const double found = report_.layers[l].strength;
-    if (norm(layer.bias) <= layer.error) return "the lock was dropped";
-    const int other = layer_with_direction(layer.bias, static_cast<int>(l));
-    if (is_strange(l)) {
-      if (other >= 0) return "the vector of layer " + std::to_string(other);
-      return "not this lock's vector (cosine " +
-             number(dot(layer.bias, layer.unit) / (norm(layer.bias) * size)) + ")";
-    }
-    if (std::fabs(found - expected) <= kStrengthTolerance * expected + 2 * layer.error / size) return "";
-    const double ratio = found / expected;
-    const std::string text = "strength " + number(found) + " in place of " + number(expected);
-    if (std::fabs(ratio + 1) < 0.02) return text + ": the other sign, away from safety";
-    if (std::fabs(ratio - 0.5) < 0.01) return text + ": halved";
-    if (std::fabs(ratio - 2) < 0.04) return text + ": doubled";
-    return text;
-  }
-
-  std::string problem_of_free(const Layer& layer, bool& own) const {
-    if (norm(layer.bias) <= layer.error) return "";
-    const int other = layer_with_direction(layer.bias, -1);
-    if (other >= 0) return "the vector of layer " + std::to_string(other) + ", where the lock has none";
-    own = true;
-    return "a bias where the lock has none";
-  }
-
-  int layer_with_direction(const Vector& bias, int but) const {
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      const Vector& unit = layers_[l].unit;
-      if (unit.empty() || static_cast<int>(l) == but) continue;
-      if (std::fabs(dot(bias, unit)) > kSameDirection * norm(bias) * norm(unit)) return static_cast<int>(l);
-    }
-    return -1;
-  }
-
   void explain() {
     if (!record_) return;
     const double measured = report_.measured_strength.value_or(0);
@@ -274,9 +184,9 @@ class WeightVerifier {
     if (record_->with_adapter && !adapter_)
       report_.reasons.push_back("by its own record it was baked for an adapter: give that as --adapter");
     if (record_->alpha != report_.expected_strength &&
-        std::fabs(measured - record_->alpha) <= kStrengthTolerance * record_->alpha) {
-      report_.reasons.push_back("by its own record it was baked with strength " + number(record_->alpha) +
-                                ": --alpha accepts that");
+        std::fabs(measured - record_->alpha) <= kSameStrength * record_->alpha) {
+      report_.reasons.push_back("by its own record it was baked with strength " +
+                                short_number(record_->alpha) + ": --alpha accepts that");
     }
   }
 
@@ -295,7 +205,7 @@ class WeightVerifier {
   std::unique_ptr<ModelTensors> model_, base_;
   std::optional<BakeRecord> record_;
   std::optional<LoraAdapter> adapter_;
-  std::vector<Layer> layers_;
+  std::vector<LayerBias> layers_;
   VerifyReport report_;
 };
 
