@@ -14,18 +14,20 @@ ALLOWED = {
     "formats": {"base"},
     "text": {"base", "formats"},
     "lock": {"base", "formats", "text"},
+    "bake": {"base", "formats", "text", "lock"},
     "remote": {"base"},
     "report": {"base"},
     "analysis": {"base"},
     "model": {"base", "formats", "text", "lock"},
     "engine": {"base", "formats", "text", "lock", "model"},
-    "pipeline": {"base", "formats", "text", "lock", "remote", "analysis", "model", "engine"},
-    "cli": {"base", "formats", "text", "lock", "remote", "report", "analysis", "model", "engine", "pipeline"},
+    "pipeline": {"base", "formats", "text", "lock", "bake", "remote", "analysis", "model", "engine"},
+    "cli": {"base", "formats", "text", "lock", "bake", "remote", "report", "analysis", "model", "engine", "pipeline"},
 }
-CORE = {"base", "formats", "text", "lock", "remote", "report"}
+CORE = {"base", "formats", "text", "lock", "bake", "remote", "report"}
 # Public headers that only the libtorch half may include.
 TORCH_HEADERS = {"hooks.h", "interventions.h", "causal_lm.h", "generate.h", "head_activations.h", "probes.h", "derive.h",
-                 "apply.h", "evaluate.h", "utility.h", "ranking_evidence.h", "ablation.h", "transfer.h", "safetylock.h"}
+                 "apply.h", "evaluate.h", "utility.h", "ranking_evidence.h", "ablation.h", "transfer.h", "make_probes.h",
+                 "safetylock.h"}
 TORCH_FILE = re.compile(r"^(ATen|torch|c10)/")
 PUBLIC_TENSOR = {"ATen/core/Tensor.h"}
 MAX_PUBLIC_LINES = 200

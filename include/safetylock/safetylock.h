@@ -3,6 +3,7 @@
 
 #include "safetylock/ablation.h"
 #include "safetylock/apply.h"
+#include "safetylock/bake.h"
 #include "safetylock/causal_lm.h"
 #include "safetylock/chat_template.h"
 #include "safetylock/derive.h"
@@ -15,6 +16,7 @@
 #include "safetylock/interventions.h"
 #include "safetylock/lock.h"
 #include "safetylock/log.h"
+#include "safetylock/make_probes.h"
 #include "safetylock/model_config.h"
 #include "safetylock/probes.h"
 #include "safetylock/progress.h"
@@ -27,4 +29,6 @@
 #include "safetylock/tokenizer.h"
 #include "safetylock/transfer.h"
 #include "safetylock/utility.h"
+#include "safetylock/verify.h"
+#include "safetylock/verify_probes.h"
 #include "safetylock/version.h"
