@@ -18,6 +18,7 @@
 #include "safetylock/probes.h"
 #include "safetylock/progress.h"
 #include "safetylock/prompt_data.h"
+#include "safetylock/published_lock.h"
 #include "safetylock/sampling.h"
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"

@@ -45,6 +45,7 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_generate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_import_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_render_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_tokenize_command(CLI::App& app, CommonOptions& common, Action& action);
