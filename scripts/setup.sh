@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(g++ cmake ninja-build ccache pkg-config clang-format python3 python3-venv
   nlohmann-json3-dev libspdlog-dev libssl-dev libpcre2-dev libutf8proc-dev libcli11-dev libedit-dev
-  libsentencepiece-dev sentencepiece libonig-dev libgtest-dev libgmock-dev zsh fish)
+  libcpp-httplib-dev libsentencepiece-dev sentencepiece libonig-dev libgtest-dev libgmock-dev zsh fish)
 
 install_debian_packages() {
   local missing=()
