@@ -14,14 +14,15 @@ ALLOWED = {
     "formats": {"base"},
     "text": {"base", "formats"},
     "lock": {"base", "formats", "text"},
+    "bake": {"base", "formats", "text", "lock"},
     "remote": {"base"},
     "analysis": {"base"},
     "model": {"base", "formats", "text", "lock"},
     "engine": {"base", "formats", "text", "lock", "model"},
-    "pipeline": {"base", "formats", "text", "lock", "remote", "analysis", "model", "engine"},
-    "cli": {"base", "formats", "text", "lock", "remote", "analysis", "model", "engine", "pipeline"},
+    "pipeline": {"base", "formats", "text", "lock", "bake", "remote", "analysis", "model", "engine"},
+    "cli": {"base", "formats", "text", "lock", "bake", "remote", "analysis", "model", "engine", "pipeline"},
 }
-CORE = {"base", "formats", "text", "lock", "remote"}
+CORE = {"base", "formats", "text", "lock", "bake", "remote"}
 # Public headers that only the libtorch half may include.
 TORCH_HEADERS = {"hooks.h", "interventions.h", "causal_lm.h", "generate.h", "head_activations.h", "probes.h", "derive.h",
                  "apply.h", "evaluate.h", "safetylock.h"}

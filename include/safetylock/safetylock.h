@@ -2,6 +2,7 @@
 #pragma once
 
 #include "safetylock/apply.h"
+#include "safetylock/bake.h"
 #include "safetylock/causal_lm.h"
 #include "safetylock/chat_template.h"
 #include "safetylock/derive.h"

@@ -34,7 +34,9 @@ CommandTree::CommandTree() : app_(kDescription, "safetylock") {
   add_chat_command(app_, common_, action_);
   add_evaluate_command(app_, common_, action_);
   add_sweep_command(app_, common_, action_);
+  add_bake_command(app_, common_, action_);
   add_import_command(app_, common_, action_);
+  add_export_command(app_, common_, action_);
   add_render_command(app_, common_, action_);
   add_tokenize_command(app_, common_, action_);
   add_completion_command(app_, common_, action_);

@@ -1,0 +1,42 @@
+// Where the parts of a GGUF file lie, byte for byte, so that another file can be made of them unchanged. For
+// files that GgufFile has opened, and so proved.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace safetylock::gguf {
+
+/// One metadata entry: the key, and its type and value as they stand in the file.
+struct RawEntry {
+  std::string key;
+  std::string value;  ///< type (4 bytes) and value
+};
+
+struct RawTensor {
+  std::string name;
+  std::vector<std::uint64_t> extents;  ///< innermost first, as in the file
+  std::uint32_t type = 0;
+  std::uint64_t offset = 0;  ///< from the beginning of the data
+};
+
+struct Layout {
+  std::uint32_t version = 0;
+  std::vector<RawEntry> metadata;
+  std::vector<RawTensor> tensors;
+  std::uint64_t header_bytes = 0;  ///< where the tensor table ends; the data begins at the next alignment
+};
+
+Layout read_layout(const InputFile& file);
+
+/// Type and value of a string and of a float64, as a file holds them.
+std::string string_value(const std::string& text);
+std::string number_value(double value);
+
+/// Everything before the data, padded to `alignment`.
+std::string header_bytes(const Layout& layout, std::uint64_t alignment);
+
+}  // namespace safetylock::gguf
