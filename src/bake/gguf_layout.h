@@ -35,6 +35,8 @@ Layout read_layout(const InputFile& file);
 /// Type and value of a string and of a float64, as a file holds them.
 std::string string_value(const std::string& text);
 std::string number_value(double value);
+/// Of a uint32.
+std::string count_value(std::uint32_t value);
 
 /// Everything before the data, padded to `alignment`.
 std::string header_bytes(const Layout& layout, std::uint64_t alignment);
