@@ -2,6 +2,7 @@
 #include <map>
 
 #include "bake/bake_job.h"
+#include "bake/bake_record.h"
 #include "bake/engine_table.h"
 #include "bake/gguf_layout.h"
 #include "bake/output_stage.h"
@@ -15,24 +16,15 @@ namespace safetylock {
 namespace {
 
 constexpr std::uint64_t kCopyBytes = std::uint64_t{8} << 20;
-constexpr const char* kDigestKey = "safetylock.lock_digest";
-constexpr const char* kAlphaKey = "safetylock.alpha";
-constexpr const char* kBaseKey = "safetylock.base_architecture";
-
-// A Mistral file says that it is a Llama's, and the lock says what its base was called.
-ModelConfig as_lock_calls_it(ModelConfig config, const SafetyLock& lock) {
-  if (config.architecture == "LlamaForCausalLM" && lock.identity().architecture == "MistralForCausalLM")
-    config.architecture = "MistralForCausalLM";
-  return config;
-}
 
 class GgufBake {
  public:
   explicit GgufBake(BakeJob& job)
       : job_(job), file_(job.model), arch_(file_.architecture()), printable_(file_.path()) {
+    refuse_baked(job.model);
     refuse();
     checkpoint_ = Checkpoint::open(job.model);
-    job.lock.check_fits(as_lock_calls_it(checkpoint_->config(), job.lock));
+    job.lock.check_fits(as_lock_names_it(checkpoint_->config(), job.lock));
     adapter_ = job.load_adapter(*checkpoint_);
     job.report.output = job.output;
     job.report.architecture = "llama";
@@ -74,10 +66,6 @@ class GgufBake {
   }
 
   void refuse() const {
-    if (file_.has(kDigestKey)) {
-      refuse(kDigestKey, "a model that is not baked yet", "a baked one",
-             "A second lock would add to the first: bake the model it was made from");
-    }
     if (file_.parts() > 1) {
       refuse("split.count", "one file", std::to_string(file_.parts()) + " parts",
              "Merge them first (llama-gguf-split --merge) and bake the result");
@@ -115,7 +103,8 @@ class GgufBake {
     }
     layout_.metadata.push_back({kDigestKey, gguf::string_value(job_.lock.content_digest())});
     layout_.metadata.push_back({kAlphaKey, gguf::number_value(job_.alpha)});
-    layout_.metadata.push_back({kBaseKey, gguf::string_value(arch_)});
+    layout_.metadata.push_back({kBaseArchitectureKey, gguf::string_value(arch_)});
+    layout_.metadata.push_back({kWithAdapterKey, gguf::boolean_value(adapter_.has_value())});
     source_ = layout_.tensors;
     std::sort(source_.begin(), source_.end(),
               [](const auto& a, const auto& b) { return a.offset < b.offset; });

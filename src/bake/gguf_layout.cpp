@@ -8,7 +8,7 @@
 namespace safetylock::gguf {
 namespace {
 
-constexpr std::uint32_t kUint32 = 4, kString = 8, kArray = 9, kFloat64 = 12;
+constexpr std::uint32_t kUint32 = 4, kBoolean = 7, kString = 8, kArray = 9, kFloat64 = 12;
 // Bytes of a value of each type; 0 where the value says so itself.
 constexpr std::array<std::uint64_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
@@ -116,6 +116,13 @@ std::string count_value(std::uint32_t value) {
   std::string out;
   append(out, kUint32);
   append(out, value);
+  return out;
+}
+
+std::string boolean_value(bool value) {
+  std::string out;
+  append(out, kBoolean);
+  append(out, static_cast<std::uint8_t>(value ? 1 : 0));
   return out;
 }
 

@@ -32,11 +32,11 @@ struct Layout {
 
 Layout read_layout(const InputFile& file);
 
-/// Type and value of a string and of a float64, as a file holds them.
+/// Type and value, as a file holds them: of a string, a float64, a uint32, a bool.
 std::string string_value(const std::string& text);
 std::string number_value(double value);
-/// Of a uint32.
 std::string count_value(std::uint32_t value);
+std::string boolean_value(bool value);
 
 /// Everything before the data, padded to `alignment`.
 std::string header_bytes(const Layout& layout, std::uint64_t alignment);

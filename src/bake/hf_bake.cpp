@@ -51,11 +51,7 @@ class FolderBake {
     checkpoint_ = Checkpoint::open(folder_);
     const ModelConfig& c = checkpoint_->config();
     job.lock.check_fits(c);
-    if (read_bake_record(folder_)) {
-      throw Error({"bind.bake", escape_untrusted(folder_, 1000), "/safetylock in config.json",
-                   "a model that is not baked yet", "a baked one",
-                   "A second lock would add to the first: bake the model it was made from"});
-    }
+    refuse_baked(folder_);
     adapter_ = job.load_adapter(*checkpoint_);
     target_ = hf_target(c, folder_, adapter());
     job.report.output = job.output;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/json.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -61,15 +62,6 @@ std::string baked_config(const std::string& folder, const ModelConfig& config, c
                    {"base_architecture", record.base_architecture},
                    {"with_adapter", record.with_adapter}};
   return text_of(json);
-}
-
-std::optional<BakeRecord> read_bake_record(const std::string& folder) {
-  const JsonTree tree = read_model_json(folder, kConfig, kMaxBytes);
-  const JsonObject root(*tree, model_file_label(folder, kConfig));
-  if (!root.has(kRecord)) return std::nullopt;
-  const JsonObject o = root.object(kRecord);
-  return BakeRecord{o.string("lock_digest"), o.number("alpha"), o.string("base_architecture"),
-                    o.boolean_or("with_adapter", false)};
 }
 
 std::string pinned_tokenizer_config(const std::string& folder, const std::string& tokenizer_class) {

@@ -5,6 +5,7 @@
 #include "cli/table.h"
 #include "cli/text_format.h"
 #include "safetylock/bake.h"
+#include "safetylock/make_probes.h"
 
 namespace safetylock::cli {
 namespace {
@@ -12,7 +13,16 @@ namespace {
 struct Options {
   std::string model, lock, output;
   BakeOptions bake;
+  bool no_probes = false;
 };
+
+/// What verify.json says: computed on the model that was given, with the lock applied to it.
+std::string probes_text(Session& session, const Options& options, const SafetyLock& lock) {
+  const CausalLM model = session.load_model(options.model, options.bake.adapter);
+  session.note("computing the probes of verify.json");
+  const double alpha = options.bake.alpha.value_or(lock.default_strength().alpha());
+  return probes_to_json(make_verify_probes(model, lock, alpha));
+}
 
 Json report_json(const BakeReport& r, const Options& options, const SafetyLock& lock) {
   Json engines = Json::array();
@@ -63,6 +73,7 @@ std::string report_text(Session& session, const BakeReport& r, const SafetyLock&
 int run_bake(Session& session, Options options) {
   const SafetyLock lock = SafetyLock::load(options.lock);
   options.bake.on_progress = session.progress();
+  if (!options.no_probes) options.bake.make_probes = [&] { return probes_text(session, options, lock); };
   const BakeReport report = bake_lock(options.model, lock, options.output, options.bake);
   for (const std::string& note : report.notes) session.note("note: " + note);
   session.print(session.json() ? json_text(report_json(report, options, lock))
@@ -91,6 +102,8 @@ void add_bake_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->type_name("DIR");
   command->add_flag("--copy", options->bake.copy,
                     "Copy the weights (default: share them with MODEL where the file system can)");
+  command->add_flag("--no-probes", options->no_probes,
+                    "Write no verify.json, for which the whole model is loaded and run");
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock bake models/tuned --lock base.lock.safetensors -o models/tuned-locked",

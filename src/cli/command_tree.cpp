@@ -35,6 +35,7 @@ CommandTree::CommandTree() : app_(kDescription, "safetylock") {
   add_evaluate_command(app_, common_, action_);
   add_sweep_command(app_, common_, action_);
   add_bake_command(app_, common_, action_);
+  add_verify_command(app_, common_, action_);
   add_import_command(app_, common_, action_);
   add_export_command(app_, common_, action_);
   add_render_command(app_, common_, action_);

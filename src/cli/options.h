@@ -49,6 +49,7 @@ void add_export_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_import_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_bake_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_verify_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_render_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_tokenize_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_doctor_command(CLI::App& app, CommonOptions& common, Action& action);

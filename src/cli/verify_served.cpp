@@ -71,7 +71,7 @@ Json outcome_json(const VerifyServedOptions& options, Endpoint& endpoint, const 
           {"path", options.url},
           {"from", "log-probabilities"},
           {"lock", {{"path", options.lock}, {"digest", lock.content_digest()}}},
-          {"verdict", to_string(v.state)},
+          {"verdict", to_string(v.verdict)},
           {"expected_strength", o.strength},
           {"measured_strength", v.values > 0 ? Json(v.share * o.strength) : Json(nullptr)},
           {"reasons", {v.reason}},
@@ -101,7 +101,7 @@ std::string outcome_text(Session& session, const VerifyServedOptions& options, E
     rows.emplace_back("served differ by", text_format("%.3g from locked, %.3g from unlocked", v.from_locked, v.from_unlocked));
     rows.emplace_back("strength in force", text_format("%.3g of %g", v.share * o.strength, o.strength));
   }
-  return session.heading(one_line(options.url) + ": " + to_string(v.state)) + "\n" + facts(rows);
+  return session.heading(one_line(options.url) + ": " + to_string(v.verdict)) + "\n" + facts(rows);
 }
 
 }  // namespace
@@ -123,7 +123,7 @@ int verify_served(Session& session, const VerifyServedOptions& options) {
                                                  : against_file(session, endpoint, options, lock);
   session.print(session.json() ? json_text(outcome_json(options, endpoint, lock, outcome))
                                : outcome_text(session, options, endpoint, outcome));
-  return outcome.verdict.state == ServedState::locked ? 0 : kCheckFailed;
+  return outcome.verdict.verdict == LockVerdict::locked ? 0 : kCheckFailed;
 }
 
 }  // namespace safetylock::cli

@@ -23,38 +23,38 @@ class Judge {
 
   ServedVerdict judge() {
     v_.values = values_.size();
-    if (values_.empty()) return say(ServedState::cannot_tell, "the server gave no log-probabilities to compare");
+    if (values_.empty()) return say(LockVerdict::cannot_tell, "the server gave no log-probabilities to compare");
     v_.from_locked = distance(1);
     v_.from_unlocked = distance(0);
     v_.separation = separation();
     find_share();
     if (v_.separation < kLeastSeparation) {
-      return say(ServedState::cannot_tell,
+      return say(LockVerdict::cannot_tell,
                  "the lock moves the compared log-probabilities by " + number(v_.separation) +
                      " only, which an engine's rounding hides");
     }
     if (v_.from_locked <= kNear * v_.separation) {
-      return say(ServedState::locked, "what is served agrees with the locked model");
+      return say(LockVerdict::locked, "what is served agrees with the locked model");
     }
     if (v_.from_unlocked <= kNear * v_.separation) {
-      return say(ServedState::not_locked, "what is served agrees with the unlocked model: the lock was dropped");
+      return say(LockVerdict::not_locked, "what is served agrees with the unlocked model: the lock was dropped");
     }
     if (v_.unexplained <= kNear * v_.separation * std::max(1.0, std::abs(v_.share))) {
-      return say(ServedState::not_locked,
+      return say(LockVerdict::not_locked,
                  "the lock is in force at " + number(v_.share) + " times its strength");
     }
     if (std::min(v_.from_locked, v_.from_unlocked) > kRounding) {
-      return say(ServedState::not_locked,
+      return say(LockVerdict::not_locked,
                  "what is served agrees with the model neither with the lock nor without: another model, another "
                  "lock, or a lock in other layers");
     }
-    return say(ServedState::cannot_tell,
+    return say(LockVerdict::cannot_tell,
                "what is served differs from both by no more than lower precision explains");
   }
 
  private:
-  ServedVerdict say(ServedState state, std::string reason) {
-    v_.state = state;
+  ServedVerdict say(LockVerdict verdict, std::string reason) {
+    v_.verdict = verdict;
     v_.reason = std::move(reason);
     return v_;
   }
@@ -106,15 +106,6 @@ class Judge {
 };
 
 }  // namespace
-
-const char* to_string(ServedState state) {
-  switch (state) {
-    case ServedState::locked: return "locked";
-    case ServedState::not_locked: return "not locked";
-    case ServedState::cannot_tell: return "cannot tell";
-  }
-  return "";
-}
 
 ServedVerdict judge_served(const std::vector<double>& shares, const std::vector<ServedValue>& values) {
   return Judge(shares, values).judge();

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "safetylock/verify.h"
+
 namespace safetylock {
 
 /// The log-probability of one token behind one prompt.
@@ -16,14 +18,9 @@ struct ServedValue {
   double observed = 0;
 };
 
-enum class ServedState { locked, not_locked, cannot_tell };
-
-/// "locked", "not locked", "cannot tell".
-const char* to_string(ServedState state);
-
 /// Distances are root mean squares over all values, in nats.
 struct ServedVerdict {
-  ServedState state = ServedState::cannot_tell;
+  LockVerdict verdict = LockVerdict::cannot_tell;
   std::string reason;             ///< one sentence
   size_t values = 0;              ///< compared
   double separation = 0;          ///< between what the locked and the unlocked model give

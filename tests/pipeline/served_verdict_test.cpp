@@ -38,7 +38,7 @@ TEST(ServedVerdict, FindsTheShare) {
   for (const double noise : {0.0, 1e-5, 3e-3, 0.02}) {
     for (const double share : kShares) {
       const ServedVerdict v = judge_served(kShares, Planted().values(share, noise));
-      EXPECT_EQ(v.state, share == 1 ? ServedState::locked : ServedState::not_locked) << share << " " << noise;
+      EXPECT_EQ(v.verdict, share == 1 ? LockVerdict::locked : LockVerdict::not_locked) << share << " " << noise;
       EXPECT_NEAR(v.share, share, 0.02 + noise) << noise;
       EXPECT_EQ(v.values, 200U);
       EXPECT_NEAR(v.unexplained, noise, 0.01 * noise + 5e-3);
@@ -60,23 +60,23 @@ TEST(ServedVerdict, AnotherModelIsNotLocked) {
   std::normal_distribution<double> normal(0, 1);
   for (ServedValue& value : values) value.observed += normal(random);
   const ServedVerdict v = judge_served(kShares, values);
-  EXPECT_EQ(v.state, ServedState::not_locked);
+  EXPECT_EQ(v.verdict, LockVerdict::not_locked);
   EXPECT_NE(v.reason.find("neither"), std::string::npos);
 }
 
 TEST(ServedVerdict, WhatNoiseHidesCannotBeTold) {
   for (const double share : {0.0, 1.0}) {
-    EXPECT_EQ(judge_served(kShares, Planted{.size = 1e-3}.values(share, 0)).state, ServedState::cannot_tell);
-    EXPECT_EQ(judge_served(kShares, Planted{.size = 0.02}.values(share, 0.03)).state, ServedState::cannot_tell);
+    EXPECT_EQ(judge_served(kShares, Planted{.size = 1e-3}.values(share, 0)).verdict, LockVerdict::cannot_tell);
+    EXPECT_EQ(judge_served(kShares, Planted{.size = 0.02}.values(share, 0.03)).verdict, LockVerdict::cannot_tell);
   }
-  EXPECT_EQ(judge_served(kShares, {}).state, ServedState::cannot_tell);
+  EXPECT_EQ(judge_served(kShares, {}).verdict, LockVerdict::cannot_tell);
 }
 
 TEST(ServedVerdict, TwoSharesAreEnoughToTellLockedAndDropped) {
   const std::vector<double> two = {0, 1};
-  const auto state = [&](double share) { return judge_served(two, Planted().values(share, 3e-3, two)).state; };
-  EXPECT_EQ(state(1), ServedState::locked);
-  for (const double share : {0.0, 0.5, 2.0, -1.0}) EXPECT_EQ(state(share), ServedState::not_locked) << share;
+  const auto state = [&](double share) { return judge_served(two, Planted().values(share, 3e-3, two)).verdict; };
+  EXPECT_EQ(state(1), LockVerdict::locked);
+  for (const double share : {0.0, 0.5, 2.0, -1.0}) EXPECT_EQ(state(share), LockVerdict::not_locked) << share;
 }
 
 }  // namespace

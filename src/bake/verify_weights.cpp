@@ -1,0 +1,320 @@
+#include <algorithm>
+#include <cmath>
+
+#include "bake/bake_record.h"
+#include "bake/engine_table.h"
+#include "bake/lock_bias.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "formats/model_folder.h"
+#include "formats/model_json.h"
+#include "safetylock/error.h"
+#include "safetylock/verify.h"
+
+namespace safetylock {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{16} << 20;
+// Other tools compute W_o d in the model's own type: a hundredth of the strength, two of the direction.
+constexpr double kStrengthTolerance = 0.01;
+constexpr double kResidualTolerance = 0.02;
+constexpr double kSameDirection = 0.99;
+
+using Vector = std::vector<double>;
+
+double dot(const Vector& a, const Vector& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size() && i < b.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+double norm(const Vector& a) {
+  return std::sqrt(dot(a, a));
+}
+bool is_finite(const Vector& a) {
+  return std::all_of(a.begin(), a.end(), [](double v) { return std::isfinite(v); });
+}
+
+// Largest relative error of one rounding.
+double rounding_of(const std::string& storage) {
+  if (storage == "BF16") return std::ldexp(1.0, -8);
+  if (storage == "F16") return std::ldexp(1.0, -11);
+  return std::ldexp(1.0, -24);
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.4g", value);
+  return text;
+}
+
+class WeightVerifier {
+ public:
+  WeightVerifier(const std::string& path, const SafetyLock& lock, const VerifyOptions& options)
+      : path_(resolve_model_path(path)), lock_(lock), options_(options) {
+    report_.expected_strength =
+        (options.alpha ? lock.strength(*options.alpha) : lock.default_strength()).alpha();
+    if (report_.expected_strength == 0)
+      throw Error({"arg.alpha", "", "verify: alpha", "more than 0", "0", "A locked model has some strength"});
+  }
+
+  VerifyReport run() {
+    if (is_quantised()) {
+      report_.reasons = {"its weights are quantised and cannot be read here: verify the served model"};
+      return std::move(report_);
+    }
+    model_ = ModelTensors::open(path_);
+    record_ = read_bake_record(path_);
+    if (!fits()) return finish(LockVerdict::not_locked);
+    if (!options_.base.empty()) base_ = ModelTensors::open(resolve_model_path(options_.base));
+    if (!options_.adapter.empty()) load_adapter();
+    read_layers();
+    if (!check_structure()) return finish(LockVerdict::not_locked);
+    measure();
+    return finish(judge());
+  }
+
+ private:
+  struct Layer {
+    Vector bias;   // of the model minus the base's; empty: none
+    Vector unit;   // W_o d; empty: no head is locked here
+    double error;  // of the bias by rounding, as a norm
+  };
+
+  bool is_quantised() const {
+    if (!is_directory(path_)) return false;
+    const JsonTree tree = read_model_json(path_, "config.json", kMaxConfigBytes);
+    const JsonObject root(*tree, model_file_label(path_, "config.json"));
+    return root.has("quantization_config") || root.has("compression_config");
+  }
+
+  /// A folder baked as another class, and a Mistral GGUF file, are called by the name the lock knows.
+  bool fits() {
+    try {
+      lock_.check_fits(as_lock_names_it(model_->config(), lock_));
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != "bind.model") throw;
+      report_.reasons.push_back("the lock is of another model: it is for one with " +
+                                error.fields().expected + ", and this one has " + error.fields().found);
+      return false;
+    }
+  }
+
+  void load_adapter() {
+    adapter_ = load_lora(options_.adapter);
+    std::vector<CheckpointTensor> tensors;
+    for (const LoraModule& m : adapter_->modules) add_tensor(tensors, m.module + ".weight");
+    for (const LoraReplacement& r : adapter_->replacements) add_tensor(tensors, r.tensor);
+    check_lora_fits(*adapter_, tensors);
+  }
+
+  void add_tensor(std::vector<CheckpointTensor>& tensors, const std::string& name) const {
+    if (const auto info = model_->find(name)) tensors.push_back({name, info->shape, info->storage});
+  }
+
+  Vector bias_of(const ModelTensors& model, std::int64_t layer) const {
+    const std::vector<float> values = model.read_all(o_bias_name(layer));
+    return {values.begin(), values.end()};
+  }
+
+  void read_layers() {
+    const std::vector<std::int64_t> locked = lock_.layers();
+    for (std::int64_t l = 0; l < model_->config().num_hidden_layers; ++l) {
+      Layer layer{bias_of(*model_, l), {}, 0};
+      const auto info = model_->find(o_bias_name(l));
+      if (info) layer.error = rounding_of(info->storage) * norm(layer.bias);
+      if (base_ && !layer.bias.empty()) {
+        const Vector before = bias_of(*base_, l);
+        for (size_t e = 0; e < before.size() && e < layer.bias.size(); ++e) layer.bias[e] -= before[e];
+      }
+      const bool is_locked = std::binary_search(locked.begin(), locked.end(), l);
+      if (is_locked) layer.unit = lock_bias(*model_, lock_, l, adapter_ ? &*adapter_ : nullptr);
+      report_.layers.push_back({.layer = l, .locked = is_locked, .problem = {}});
+      layers_.push_back(std::move(layer));
+    }
+  }
+
+  /// Whether engines read biases at all, and find all they ask for.
+  bool check_structure() {
+    const ModelConfig& c = model_->config();
+    const bool any =
+        std::any_of(layers_.begin(), layers_.end(), [](const Layer& l) { return !l.bias.empty(); });
+    auto& reasons = report_.reasons;
+    if (!any) {
+      reasons.push_back("no layer has an o_proj bias: the lock was dropped, or never baked");
+    } else if (!c.attention_out_bias) {
+      reasons.push_back(not_read(c));
+    }
+    for (size_t l = 0; any && l < layers_.size(); ++l) {
+      const std::string layer = "layer " + std::to_string(l);
+      if (layers_[l].bias.empty() && c.attention_out_bias)
+        reasons.push_back(layer + ": no o_proj bias, though the config announces one");
+      if (!layers_[l].bias.empty() && layers_[l].bias.size() != static_cast<size_t>(c.hidden_size))
+        reasons.push_back(layer + ": an o_proj bias of " + std::to_string(layers_[l].bias.size()) +
+                          " values");
+      if (!is_finite(layers_[l].bias)) reasons.push_back(layer + ": NaN or infinity in the o_proj bias");
+      check_qkv(static_cast<std::int64_t>(l));
+    }
+    return reasons.empty();
+  }
+
+  std::string not_read(const ModelConfig& c) const {
+    if (model_->is_gguf()) return "llama.cpp reads attn_output.bias in files of arch llama alone";
+    if (c.architecture == "LlamaForCausalLM" || !engines_for_class(c.architecture).empty()) {
+      return "config.json does not say attention_bias: true: engines leave the biases unread, and serve the "
+             "unlocked model";
+    }
+    return c.architecture +
+           " has no o_proj bias: engines leave the biases unread, and serve the unlocked model";
+  }
+
+  // An engine that is told of biases and finds none computes with whatever was in memory.
+  void check_qkv(std::int64_t layer) {
+    if (!model_->config().attention_bias || model_->is_gguf()) return;
+    for (const char projection : {'q', 'k', 'v'}) {
+      if (model_->find(projection_bias_name(layer, projection))) continue;
+      report_.reasons.push_back("layer " + std::to_string(layer) + ": no " + std::string(1, projection) +
+                                "_proj bias: vLLM then computes with uninitialised memory");
+    }
+  }
+
+  void measure() {
+    double with = 0, of = 0;
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      const Layer& layer = layers_[l];
+      if (layer.unit.empty()) continue;
+      const double square = dot(layer.unit, layer.unit);
+      with += dot(layer.bias, layer.unit);
+      of += square;
+      LayerVerification& out = report_.layers[l];
+      if (square == 0) continue;
+      out.strength = dot(layer.bias, layer.unit) / square;
+      Vector rest = layer.bias;
+      for (size_t e = 0; e < rest.size(); ++e) rest[e] -= out.strength * layer.unit[e];
+      const double size = std::fabs(out.strength) * std::sqrt(square);
+      if (size > 0) out.residual = norm(rest) / size;
+    }
+    if (of > 0) report_.measured_strength = with / of;
+  }
+
+  LockVerdict judge() {
+    bool own = false, all_strange = true;  // biases that are no lock's vector
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      LayerVerification& out = report_.layers[l];
+      out.problem = layers_[l].unit.empty() ? problem_of_free(layers_[l], own) : problem_of_locked(l);
+      if (!layers_[l].unit.empty() && !is_strange(l)) all_strange = false;
+      if (!out.problem.empty()) report_.reasons.push_back("layer " + std::to_string(l) + ": " + out.problem);
+    }
+    if (report_.reasons.empty()) return LockVerdict::locked;
+    if (!base_ && all_strange && can_have_own_biases() && (own || every_layer_is_locked())) {
+      report_.reasons.insert(report_.reasons.begin(),
+                             "the model seems to have had o_proj biases of its own: give it as --base");
+      return LockVerdict::cannot_tell;
+    }
+    explain();
+    return LockVerdict::not_locked;
+  }
+
+  /// Not the classes without one, under whatever name they are saved.
+  bool can_have_own_biases() const { return !engines_for_class(lock_.identity().architecture).empty(); }
+
+  bool every_layer_is_locked() const { return lock_.layers().size() == layers_.size(); }
+
+  bool is_strange(size_t l) const {
+    return report_.layers[l].residual * std::fabs(report_.layers[l].strength) * norm(layers_[l].unit) >
+           tolerance(layers_[l], report_.layers[l].strength);
+  }
+
+  static double tolerance(const Layer& layer, double strength) {
+    return kResidualTolerance * std::fabs(strength) * norm(layer.unit) + 2 * layer.error;
+  }
+
+  std::string problem_of_locked(size_t l) {
+    const Layer& layer = layers_[l];
+    const double size = norm(layer.unit), expected = report_.expected_strength;
+    const double found = report_.layers[l].strength;
+    if (norm(layer.bias) <= layer.error) return "the lock was dropped";
+    const int other = layer_with_direction(layer.bias, static_cast<int>(l));
+    if (is_strange(l)) {
+      if (other >= 0) return "the vector of layer " + std::to_string(other);
+      return "not this lock's vector (cosine " +
+             number(dot(layer.bias, layer.unit) / (norm(layer.bias) * size)) + ")";
+    }
+    if (std::fabs(found - expected) <= kStrengthTolerance * expected + 2 * layer.error / size) return "";
+    const double ratio = found / expected;
+    const std::string text = "strength " + number(found) + " in place of " + number(expected);
+    if (std::fabs(ratio + 1) < 0.02) return text + ": the other sign, away from safety";
+    if (std::fabs(ratio - 0.5) < 0.01) return text + ": halved";
+    if (std::fabs(ratio - 2) < 0.04) return text + ": doubled";
+    return text;
+  }
+
+  std::string problem_of_free(const Layer& layer, bool& own) const {
+    if (norm(layer.bias) <= layer.error) return "";
+    const int other = layer_with_direction(layer.bias, -1);
+    if (other >= 0) return "the vector of layer " + std::to_string(other) + ", where the lock has none";
+    own = true;
+    return "a bias where the lock has none";
+  }
+
+  int layer_with_direction(const Vector& bias, int but) const {
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      const Vector& unit = layers_[l].unit;
+      if (unit.empty() || static_cast<int>(l) == but) continue;
+      if (std::fabs(dot(bias, unit)) > kSameDirection * norm(bias) * norm(unit)) return static_cast<int>(l);
+    }
+    return -1;
+  }
+
+  void explain() {
+    if (!record_) return;
+    const double measured = report_.measured_strength.value_or(0);
+    if (record_->lock_digest != lock_.content_digest())
+      report_.reasons.push_back("by its own record it was baked with another lock");
+    if (record_->with_adapter && !adapter_)
+      report_.reasons.push_back("by its own record it was baked for an adapter: give that as --adapter");
+    if (record_->alpha != report_.expected_strength &&
+        std::fabs(measured - record_->alpha) <= kStrengthTolerance * record_->alpha) {
+      report_.reasons.push_back("by its own record it was baked with strength " + number(record_->alpha) +
+                                ": --alpha accepts that");
+    }
+  }
+
+  VerifyReport finish(LockVerdict verdict) {
+    report_.verdict = verdict;
+    if (verdict == LockVerdict::locked) {
+      report_.engines =
+          model_->is_gguf() ? engines_for_gguf() : engines_for_class(model_->config().architecture);
+    }
+    return std::move(report_);
+  }
+
+  std::string path_;
+  const SafetyLock& lock_;
+  const VerifyOptions& options_;
+  std::unique_ptr<ModelTensors> model_, base_;
+  std::optional<BakeRecord> record_;
+  std::optional<LoraAdapter> adapter_;
+  std::vector<Layer> layers_;
+  VerifyReport report_;
+};
+
+}  // namespace
+
+std::string to_string(LockVerdict verdict) {
+  switch (verdict) {
+    case LockVerdict::locked:
+      return "locked";
+    case LockVerdict::not_locked:
+      return "not locked";
+    case LockVerdict::cannot_tell:
+      return "cannot tell";
+  }
+  return "";
+}
+
+VerifyReport verify_lock(const std::string& path, const SafetyLock& lock, const VerifyOptions& options) {
+  return WeightVerifier(path, lock, options).run();
+}
+
+}  // namespace safetylock
