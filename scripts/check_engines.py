@@ -16,7 +16,9 @@ import sys
 import tempfile
 
 from engine_models import ROOT, broken_lock, make_tiny, unread_folder
-from engine_servers import complete, llama_cpp, vllm
+from engine_servers import VLLM_ENVIRONMENT, complete, free_port, llama_cpp, running, vllm
+
+import recipes
 
 BINARY = ROOT / "build" / "safetylock"
 TINY_PAIRS = ROOT / "tests" / "cli" / "tiny_pairs.jsonl"
@@ -34,7 +36,7 @@ def tool(*args, may_fail=()):
 
 class Check:
     def __init__(self, options, folder):
-        self.options, self.folder, self.results = options, folder, {"served": [], "broken": [], "control_vectors": []}
+        self.options, self.folder, self.results = options, folder, {"served": [], "broken": [], "control_vectors": [], "recipes": []}
         self.failed = []
         self.prompts = folder / "prompts.json"
         self.prompts.write_text(json.dumps(PROMPTS))
@@ -162,6 +164,30 @@ class Check:
             row["without"] = self.served_gap(url, expected)
         self.note("control_vectors", row, row["served"]["logprobs"] > 0 and row["served"]["largest_gap"] != row["without"]["largest_gap"])
 
+    def run_recipes(self):
+        """docs/serving.md, line by line."""
+        folder, o = self.folder / "recipes", self.options
+        folder.mkdir()
+        (folder / "tuned").symlink_to(o.smollm2)
+        (folder / "tuned.gguf").symlink_to(o.smollm2_gguf)
+        shutil.copy(self.lock(o.smollm2, None, "recipes"), folder / "base.lock.safetensors")
+        places = [BINARY.parent, pathlib.Path(o.vllm).parent, pathlib.Path(o.llama_server).parent]
+        environment = VLLM_ENVIRONMENT | {"PATH": ":".join(map(str, [*places, os.environ["PATH"]])),
+                                          "PYTHONPATH": str(ROOT / "examples" / "python")}
+        steps = [("run", "bake"), ("run", "bake-gguf"), ("run", "json"), ("run", "control-vector"), ("python", "transformers"),
+                 ("server", "llama.cpp"), ("server", "control-vector"), ("server", "vllm"), ("server", "vllm-plugin")]
+        for kind, name in steps:
+            port = free_port()
+            if kind == "server":
+                with running(recipes.server(name, port), port, self.log(), environment, folder) as url:
+                    if name == "control-vector":  # it is no lock: only that the server takes it
+                        code, said = (0, "served") if complete(url, [1, 2, 3], 1, 1)[0] else (1, "no answer")
+                    else:
+                        code, said = recipes.run("run", name, folder, environment, port)
+            else:
+                code, said = recipes.run(kind, name, folder, environment)
+            self.note("recipes", {"recipe": f"{kind}: {name}", "exit_code": code, "said": said.splitlines()[-12:]}, code == 0)
+
     def run(self):
         o = self.options
         for name in ("llama", "mistral", "qwen2", "gemma2", "gemma3", "qwen3"):
@@ -189,6 +215,11 @@ class Check:
             # llama.cpp rounds activations to 8 bits where weights are quantised.
             lock = self.lock(o.smollm2_gguf, None, "smollm2-gguf")
             self.llama_baked("smollm2", o.smollm2_gguf, o.smollm2_gguf, lock, 1.0, o.smollm2_gguf)
+
+    def run_all(self):
+        self.run()
+        if self.wanted("recipes"):
+            self.run_recipes()
 
     def versions(self):
         of = lambda python, name: subprocess.run(  # noqa: E731
@@ -219,7 +250,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="safetylock-engines-"))
     try:
         check = Check(options, folder)
-        check.run()
+        check.run_all()
         check.results = {"schema": "safetylock.engines/1", "date": datetime.date.today().isoformat(), "hardware": hardware(),
                          "versions": check.versions(), "settings": {"prompts": len(PROMPTS), "tokens": TOKENS, "dtype": "float32"},
                          **check.results}

@@ -28,16 +28,16 @@ def post(url, value, timeout=300):
 
 
 @contextlib.contextmanager
-def running(command, port, log, environment=None, ready="/health"):
+def running(command, port, log, environment=None, folder=None):
     """Yields the server's address once it answers, and ends it afterwards. The log is shown when it does not come up."""
     with open(log, "w") as out:
         process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   env={**os.environ, **(environment or {})}, start_new_session=True)
+                                   cwd=folder, env={**os.environ, **(environment or {})}, start_new_session=True)
     try:
         url, begin = f"http://127.0.0.1:{port}", time.monotonic()
         while True:
             with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                urllib.request.urlopen(url + ready, timeout=5).close()
+                urllib.request.urlopen(url + "/health", timeout=5).close()
                 break
             if process.poll() is not None or time.monotonic() - begin > START_SECONDS:
                 raise RuntimeError(f"{command[0]} did not come up:\n" + pathlib.Path(log).read_text()[-3000:])
