@@ -66,6 +66,7 @@ TEST_F(PublishedZip, P1_EndRecords) {
   commented[commented.size() - 2] = 22;
   EXPECT_EQ(code(commented + sound.substr(sound.size() - 22)), "zip.range");
   EXPECT_EQ(code(commented + std::string(22, ' ')), "zip.structure");
+  EXPECT_EQ(code(commented), "zip.structure");
   EXPECT_EQ(code(sound + sound.substr(sound.size() - 22)), "zip.range");
   for (const size_t from_end : {18, 16, 14}) {  // this disk, the directory's disk, entries on this disk
     std::string disks = sound;
