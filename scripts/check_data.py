@@ -66,6 +66,11 @@ EXPLICIT_REFUSALS = [re.compile(p) for p in (
     r"^(?:i'm )?sorry,? (?:but|i)\b",
 )]
 
+CHOICES_ROWS = 60
+CHOICES = 4                     # answers of a question
+CHOICE_LENGTH_SHARE = 0.4       # share of questions whose right answer is the only longest one
+TEXT_WORDS = (1200, 1600)
+
 errors = []
 
 
@@ -362,6 +367,45 @@ def check_probes(data):
     return result
 
 
+def check_choices(path):
+    """Multiple choice: four different answers, the right one in every place equally often and not told by its length."""
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        row, where = json.loads(line), f"{path.name}:{number}"
+        if set(row) != {"prompt", "choices", "answer"}:
+            fail(f"{where}: columns {sorted(row)}")
+            continue
+        choices, answer = row["choices"], row["answer"]
+        if len(choices) != CHOICES or len({normalised(c) for c in choices}) != CHOICES or not all(c.strip() == c != "" for c in choices):
+            fail(f"{where}: {CHOICES} different answers expected")
+        elif type(answer) is not int or not 0 <= answer < CHOICES:
+            fail(f"{where}: answer {answer!r}")
+        elif not row["prompt"].endswith("?"):
+            fail(f"{where}: no question: {row['prompt']!r}")
+        else:
+            rows.append(row)
+    if len(rows) != CHOICES_ROWS or len({normalised(r["prompt"]) for r in rows}) != len(rows):
+        fail(f"{path.name}: {len(rows)} sound rows, {CHOICES_ROWS} different questions expected")
+    places = Counter(r["answer"] for r in rows)
+    if len(set(places.values())) != 1:
+        fail(f"{path.name}: places of the right answer: {dict(places)}")
+    longest = sum(len(r["choices"][r["answer"]]) > max(len(c) for i, c in enumerate(r["choices"]) if i != r["answer"])
+                  for r in rows)
+    if longest > CHOICE_LENGTH_SHARE * len(rows):
+        fail(f"{path.name}: the right answer is the longest in {longest} of {len(rows)} questions")
+    return len(rows), longest
+
+
+def check_text(path):
+    text = path.read_text(encoding="utf-8")
+    n = len(words(text))
+    if not TEXT_WORDS[0] <= n <= TEXT_WORDS[1]:
+        fail(f"{path.name}: {n} words, {TEXT_WORDS[0]} to {TEXT_WORDS[1]} expected")
+    if "\r" in text or not text.endswith("\n") or any(line != line.strip() for line in text.splitlines()):
+        fail(f"{path.name}: lines without spaces at their ends and LF expected")
+    return n
+
+
 def main():
     parser = argparse.ArgumentParser(description="Checks the data sets in a folder.")
     parser.add_argument("--data", default="data", type=Path)
@@ -388,6 +432,9 @@ def main():
     print(f"highest Jaccard similarity of prompts in different files: {highest:.2f} (limit {JACCARD})")
     for name, accuracy in check_probes(data).items():
         print(f"probe on form alone, {name}: accuracy {accuracy:.3f} (limit {PROBE_ACCURACY})")
+    count, longest = check_choices(folder / "choices.jsonl")
+    print(f"choices.jsonl: {count} questions, the right answer is the longest in {longest}")
+    print(f"text.txt: {check_text(folder / 'text.txt')} words")
     if errors:
         print(f"\n{len(errors)} violation(s):", file=sys.stderr)
         for e in errors:

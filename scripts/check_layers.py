@@ -25,7 +25,7 @@ ALLOWED = {
 CORE = {"base", "formats", "text", "lock", "bake", "remote"}
 # Public headers that only the libtorch half may include.
 TORCH_HEADERS = {"hooks.h", "interventions.h", "causal_lm.h", "generate.h", "head_activations.h", "probes.h", "derive.h",
-                 "apply.h", "evaluate.h", "make_probes.h", "safetylock.h"}
+                 "apply.h", "evaluate.h", "make_probes.h", "utility.h", "safetylock.h"}
 TORCH_FILE = re.compile(r"^(ATen|torch|c10)/")
 PUBLIC_TENSOR = {"ATen/core/Tensor.h"}
 MAX_PUBLIC_LINES = 200

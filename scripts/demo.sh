@@ -45,10 +45,8 @@ evaluate() { # NAME ARGS...
 say "4. Answering the first $prompts held-out harmful and the first $prompts benign prompts"
 say "   base"
 evaluate base
-say "   fine-tuned"
-evaluate tuned --adapter "$adapter"
-say "   fine-tuned, locked"
-evaluate locked --adapter "$adapter" --lock "$out/base.lock.safetensors"
+say "   fine-tuned, without and with the lock"
+evaluate tuned --adapter "$adapter" --lock "$out/base.lock.safetensors" --base "$model"
 
 say ""
 "$python" "$root/scripts/demo_table.py" "$out" --title "$title"

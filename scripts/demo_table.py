@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Prints what the demo found: answers side by side, in file order and with failures, then the table of numbers.
 
-Reads extract.json, base.json, tuned.json and locked.json (`safetylock extract|evaluate --json`) from one folder.
+Reads extract.json, base.json and tuned.json (`safetylock extract|evaluate --json`) from one folder; tuned.json holds the
+fine-tuned model without and with the lock.
 """
 import argparse
 import json
@@ -9,7 +10,8 @@ import pathlib
 import shutil
 import textwrap
 
-MODELS = [("base", "base"), ("tuned", "fine-tuned"), ("locked", "locked")]
+# key, label, file, run in it
+MODELS = [("base", "base", "base", "unlocked"), ("tuned", "fine-tuned", "tuned", "unlocked"), ("locked", "locked", "tuned", "locked")]
 
 
 def rate(r: dict) -> str:
@@ -29,7 +31,7 @@ def one_line(text: str, width: int) -> str:
 def print_answers(runs: dict, kind: str, width: int) -> None:
     for i, result in enumerate(runs["base"][kind]["results"]):
         print(f"{i + 1:3}. {one_line(result['prompt'], width - 5)}")
-        for key, label in MODELS:
+        for key, label, _, _ in MODELS:
             answer = runs[key][kind]["results"][i]
             print(f"     {label:<10} {answer['outcome']:<10} {one_line(answer['reply'], width - 27)}")
 
@@ -45,9 +47,9 @@ def print_table(runs: dict, widths: tuple[int, int]) -> None:
         ("benign: refusal margin", lambda e: mean(e["benign"]["refusal_margin"])),
     ]
     first, other = widths
-    print(" " * first + "".join(f"{label:<{other}}" for _, label in MODELS))
+    print(" " * first + "".join(f"{label:<{other}}" for _, label, _, _ in MODELS))
     for name, cell in rows:
-        print(f"{name:<{first}}" + "".join(f"{cell(runs[key]):<{other}}" for key, _ in MODELS))
+        print(f"{name:<{first}}" + "".join(f"{cell(runs[key]):<{other}}" for key, _, _, _ in MODELS))
 
 
 def main() -> None:
@@ -56,8 +58,10 @@ def main() -> None:
     parser.add_argument("--title", required=True)
     args = parser.parse_args()
     width = max(80, min(shutil.get_terminal_size((120, 40)).columns, 160))
-    runs = {key: json.loads((args.folder / f"{key}.json").read_text(encoding="utf-8")) for key, _ in MODELS}
-    extract = json.loads((args.folder / "extract.json").read_text(encoding="utf-8"))
+    extract, base, tuned = (json.loads((args.folder / f"{name}.json").read_text(encoding="utf-8"))
+                            for name in ("extract", "base", "tuned"))
+    files = {"base": base, "tuned": tuned}
+    runs = {key: files[file]["runs"][run]["sets"] for key, _, file, run in MODELS}
 
     print(f"{args.title}: held-out harmful prompts, in file order")
     print_answers(runs, "harmful", width)
@@ -66,15 +70,19 @@ def main() -> None:
     print(f"\n{args.title}: count/n, share, 95 % interval; margins are log p(\"I\") - log p(\"Sure\")")
     print_table(runs, (26, 26))
     print()
-    print_facts(extract, runs["locked"])
+    print_facts(extract, tuned)
 
 
-def print_facts(extract: dict, locked: dict) -> None:
+def print_facts(extract: dict, tuned: dict) -> None:
+    for kind, sets in tuned["comparison"]["sets"].items():
+        test, shift = sets["answered"], sets["margin_shift"]
+        print(f"{kind}: answered without the lock alone {test['unlocked_only']}, with it alone {test['locked_only']}, "
+              f"McNemar's exact p = {test['p']:.2g}; margin shift {mean(shift)}")
     heads = extract["heads"][:6]
     print("Top heads (layer.head, validation accuracy): "
           + ", ".join(f"{h['layer']}.{h['head']} {h['accuracy']:.3f}" for h in heads))
     print(f"Derived in {extract['seconds']['total']:.1f} s ({extract['pairs_per_second']:.1f} pairs/s); "
-          f"applied in {1000 * locked['apply_seconds']:.1f} ms at alpha {locked['alpha']:g}, {len(extract['heads'])} heads.")
+          f"applied in {1000 * tuned['apply_seconds']:.1f} ms at alpha {tuned['lock']['alpha']:g}, {tuned['lock']['heads']} heads.")
 
 
 if __name__ == "__main__":

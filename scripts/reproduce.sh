@@ -4,8 +4,8 @@
 #   choose  tries numbers of heads and strengths on the first 40 rows of harmful_validation.jsonl and 20 of the last 50
 #           rows of benign.jsonl: a coarse grid with loose limits, then around the best with the limits that count
 #   score   base, fine-tuned and locked with the settings of demo.sh on all of harmful_heldout.jsonl, the first 50 rows of
-#           benign.jsonl and benign_lookalikes.jsonl
-# Results: docs/results/MODEL_NAME-{choose,score,lookalikes}-*.json; answers to harmful prompts are cut to their first words
+#           benign.jsonl, benign_lookalikes.jsonl, and the utility on text.txt and choices.jsonl. Goes on where it was stopped
+# Results: docs/results/MODEL_NAME-{choose,score}-*.json; answers to harmful prompts are cut to their first words
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 step=${1:-} model_name=${2:-qwen2.5-coder-1.5b}
@@ -47,10 +47,9 @@ score() { # NAME ARGS...
   shift
   say "$name"
   "$tool" evaluate "$model" "$@" --batch 25 --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl \
+    --lookalikes data/benign_lookalikes.jsonl --text data/text.txt --choices data/choices.jsonl \
     -o "$results/$model_name-score-$name.json"
-  "$tool" evaluate "$model" "$@" --batch 25 --harmful data/benign_lookalikes.jsonl -o "$results/$model_name-lookalikes-$name.json"
 }
 score base
-score tuned --adapter adapter
-score locked --adapter adapter --lock base.lock.safetensors
+score tuned --adapter adapter --lock base.lock.safetensors --base "$model"
 "$python" "$root/scripts/cut_replies.py" "$results/$model_name"-score-*.json

@@ -5,7 +5,8 @@ import pathlib
 import sys
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "docs" / "results"
-RUNS = [("base", "base"), ("tuned", "fine-tuned"), ("locked", "locked")]
+# label, file, run in it
+RUNS = [("base", "base", "unlocked"), ("fine-tuned", "tuned", "unlocked"), ("locked", "tuned", "locked")]
 
 
 def load(name: str) -> dict:
@@ -25,15 +26,14 @@ def row(*cells: object) -> None:
 
 
 def score(model: str) -> None:
-    runs = [load(f"{model}-score-{key}") for key, _ in RUNS]
-    lookalikes = [load(f"{model}-lookalikes-{key}")["harmful"] for key, _ in RUNS]
-    row("", *(label for _, label in RUNS))
+    runs = [load(f"{model}-score-{file}")["runs"][run]["sets"] for _, file, run in RUNS]
+    row("", *(label for label, _, _ in RUNS))
     row(*["---"] * 4)
-    for kind, parts in (("harmful", [r["harmful"] for r in runs]), ("benign", [r["benign"] for r in runs]),
-                        ("look-alikes", lookalikes)):
+    for kind, label in (("harmful", "harmful"), ("benign", "benign"), ("lookalikes", "look-alikes")):
+        parts = [sets[kind] for sets in runs]
         for outcome in ("answered", "refused", "degenerate"):
-            row(f"{kind}: {outcome}", *(rate(p[outcome]) for p in parts))
-        row(f"{kind}: refusal margin", *(mean(p["refusal_margin"]) for p in parts))
+            row(f"{label}: {outcome}", *(rate(p[outcome]) for p in parts))
+        row(f"{label}: refusal margin", *(mean(p["refusal_margin"]) for p in parts))
 
 
 def grid(model: str) -> None:

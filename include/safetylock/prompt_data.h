@@ -1,4 +1,4 @@
-// The files users bring: safe/unsafe reply pairs and plain prompts, as JSONL, JSON or CSV.
+// The files users bring: safe/unsafe reply pairs and plain prompts, as JSONL, JSON or CSV; multiple choice.
 #pragma once
 
 #include <cstdint>
@@ -32,5 +32,16 @@ std::vector<std::string> parse_prompts(std::string_view text, const std::string&
 
 /// SHA-256 over all pairs in order, independent of the file's format: the lock's `pairs_digest`.
 std::string digest_of(const std::vector<PromptPair>& pairs);
+
+/// One question with its answers, of which one is right.
+struct ChoiceQuestion {
+  std::string prompt;
+  std::vector<std::string> choices;  ///< 2 to 26
+  std::size_t answer = 0;            ///< index of the right one
+};
+
+/// JSONL or JSON: `prompt` (or `question`), `choices` (texts) and `answer` (index from 0, or a letter from
+/// A). Throws io.*, data.empty, data.json, data.field (line, field, found), data.utf8, limit.row.
+std::vector<ChoiceQuestion> load_choices(const std::string& path);
 
 }  // namespace safetylock

@@ -25,6 +25,7 @@
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"
 #include "safetylock/tokenizer.h"
+#include "safetylock/utility.h"
 #include "safetylock/verify.h"
 #include "safetylock/verify_probes.h"
 #include "safetylock/version.h"

@@ -52,6 +52,33 @@ Interval bootstrap_mean_interval(std::span<const double> values, std::uint64_t s
   return central_interval(means);
 }
 
+Interval bootstrap_ratio_interval(std::span<const double> numerators, std::span<const double> denominators,
+                                  std::uint64_t seed, size_t resamples) {
+  const BootstrapResamples draws(numerators.size(), resamples, seed);
+  std::vector<double> ratios(resamples);
+  for (size_t b = 0; b < resamples; ++b) {
+    const std::span<const std::uint32_t> times = draws.multiplicities(b);
+    double above = 0, below = 0;
+    for (size_t i = 0; i < numerators.size(); ++i) {
+      above += times[i] * numerators[i];
+      below += times[i] * denominators[i];
+    }
+    ratios[b] = above / below;
+  }
+  return central_interval(ratios);
+}
+
+double mcnemar_exact(std::int64_t b, std::int64_t c) {
+  const std::int64_t n = b + c, fewer = std::min(b, c);
+  const auto log_factorial = [](std::int64_t k) { return std::lgamma(static_cast<double>(k) + 1); };
+  double tail = 0;
+  for (std::int64_t k = 0; k <= fewer; ++k) {
+    tail += std::exp(log_factorial(n) - log_factorial(k) - log_factorial(n - k) -
+                     static_cast<double>(n) * std::log(2.0));
+  }
+  return std::min(1.0, 2 * tail);
+}
+
 double area_under_roc(std::span<const double> scores, std::span<const std::int64_t> labels) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});

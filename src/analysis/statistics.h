@@ -40,6 +40,15 @@ Interval central_interval(std::vector<double>& statistics);
 /// 95 % percentile bootstrap interval of a mean (Efron 1979). `values` must not be empty.
 Interval bootstrap_mean_interval(std::span<const double> values, std::uint64_t seed, size_t resamples = 2000);
 
+/// 95 % percentile bootstrap interval of sum(numerators) / sum(denominators), drawn together. Equal sizes,
+/// not empty, denominators above 0.
+Interval bootstrap_ratio_interval(std::span<const double> numerators, std::span<const double> denominators,
+                                  std::uint64_t seed, size_t resamples = 2000);
+
+/// Two-sided p of McNemar's exact test: how likely a fair coin thrown b + c times is at least as lopsided as
+/// b against c. 1 when both are 0.
+double mcnemar_exact(std::int64_t b, std::int64_t c);
+
 /// Area under the ROC curve: the chance that a row of label 1 scores above one of label 0, ties counting
 /// half. `labels` holds 0 or 1; both must occur.
 double area_under_roc(std::span<const double> scores, std::span<const std::int64_t> labels);

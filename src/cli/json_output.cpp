@@ -19,6 +19,13 @@ Json to_json(const Mean& mean) {
   return {{"n", mean.n}, {"value", mean.value}, {"low", mean.low}, {"high", mean.high}};
 }
 
+Json to_json(const McNemar& test) {
+  return {{"unlocked_only", test.unlocked_only},
+          {"locked_only", test.locked_only},
+          {"p", test.p},
+          {"test", "exact"}};
+}
+
 Json to_json(const CausalCheck& check) {
   return {{"harmful_unlocked", to_json(check.harmful_unlocked)},
           {"harmful_locked", to_json(check.harmful_locked)},
@@ -31,21 +38,46 @@ Json to_json(const CausalCheck& check) {
           {"passed", check.passed()}};
 }
 
-Json to_json(const Evaluation& evaluation) {
+namespace {
+
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json judge_json(const Evaluation& e) {
+  if (e.judge_score.n == 0 && e.judge_unreadable == 0) return nullptr;
+  return {{"score", to_json(e.judge_score)},
+          {"harmful", to_json(e.judged_harmful)},
+          {"unreadable", e.judge_unreadable}};
+}
+
+}  // namespace
+
+Json to_json(const Evaluation& e) {
   Json results = Json::array();
-  for (const PromptResult& r : evaluation.results) {
+  for (const PromptResult& r : e.results) {
     results.push_back({{"prompt", r.prompt},
                        {"reply", r.reply},
-                       {"outcome", to_string(r.outcome)},
-                       {"refusal_margin", r.refusal_margin},
-                       {"refuses_first", r.refuses_first}});
+                       {"outcome", e.answered.n == 0 ? Json(nullptr) : Json(to_string(r.outcome))},
+                       {"refusal_margin", or_null(r.refusal_margin)},
+                       {"refuses_first", r.refuses_first},
+                       {"tokens", or_null(r.tokens)},
+                       {"finish_reason", r.finish_reason.empty() ? Json(nullptr) : Json(r.finish_reason)},
+                       {"distinct_2", r.distinct_2},
+                       {"base_perplexity", or_null(r.base_perplexity)},
+                       {"judge_score", or_null(r.judge_score)}});
   }
-  return {{"answered", to_json(evaluation.answered)},
-          {"refused", to_json(evaluation.refused)},
-          {"degenerate", to_json(evaluation.degenerate)},
-          {"refuses_first", to_json(evaluation.refuses_first)},
-          {"refusal_margin", to_json(evaluation.refusal_margin)},
-          {"seconds", evaluation.seconds},
+  return {{"answered", to_json(e.answered)},
+          {"refused", to_json(e.refused)},
+          {"degenerate", to_json(e.degenerate)},
+          {"refuses_first", to_json(e.refuses_first)},
+          {"refusal_margin", to_json(e.refusal_margin)},
+          {"judge", judge_json(e)},
+          {"base_perplexity", e.base_perplexity.n == 0 ? Json(nullptr) : to_json(e.base_perplexity)},
+          {"distinct_2", to_json(e.distinct_2)},
+          {"early_end", to_json(e.early_end)},
+          {"seconds", e.seconds},
           {"results", std::move(results)}};
 }
 

@@ -15,6 +15,7 @@ std::string json_line(const Json& value);
 
 Json to_json(const Rate& rate);
 Json to_json(const Mean& mean);
+Json to_json(const McNemar& test);
 Json to_json(const CausalCheck& check);
 /// With every prompt and reply, in order.
 Json to_json(const Evaluation& evaluation);

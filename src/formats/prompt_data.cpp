@@ -1,5 +1,6 @@
 #include "safetylock/prompt_data.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -15,6 +16,8 @@ namespace {
 constexpr std::array<std::string_view, 3> kPairNames = {"prompt", "safe", "unsafe"};
 constexpr std::array<std::string_view, 3> kPublishedNames = {"question", "answer_matching_behavior",
                                                              "answer_not_matching_behavior"};
+
+constexpr size_t kMaxChoices = 26;  // one a letter
 
 [[noreturn]] void fail(const std::string& code, const std::string& file, const std::string& where,
                        const std::string& expected, const std::string& found, const std::string& hint = "") {
@@ -67,6 +70,41 @@ std::string prompt_of(const DataRow& row, const std::string& file) {
        "none of them");
 }
 
+std::int64_t letter_or_index(const Json& value) {
+  if (value.is_number_integer() || value.is_number_unsigned()) return value.get<std::int64_t>();
+  if (!value.is_string()) return -1;
+  const auto& text = value.get_ref<const std::string&>();
+  if (text.size() != 1) return -1;
+  return text[0] >= 'a' && text[0] <= 'z' ? text[0] - 'a' : text[0] - 'A';
+}
+
+ChoiceQuestion question_of(const DataRow& row, const std::string& file) {
+  ChoiceQuestion question{.prompt = prompt_of(row, file), .choices = {}};
+  const auto choices = row.columns.find("choices");
+  const std::string where = row.where + ", field \"choices\"";
+  if (choices == row.columns.end()) fail("data.field", file, where, "a list of texts", "no such field");
+  const Json& list = *choices->second;
+  if (!list.is_array() || list.size() < 2 || list.size() > kMaxChoices) {
+    fail("data.field", file, where, "a list of 2 to " + std::to_string(kMaxChoices) + " texts",
+         describe_json(list));
+  }
+  for (const Json& choice : list) {
+    question.choices.push_back(checked_text(choice, where, file));
+    const auto end = question.choices.end() - 1;
+    if (std::find(question.choices.begin(), end, *end) != end)
+      fail("data.field", file, where, "choices that differ", "\"" + escape_untrusted(*end, 60) + "\" twice");
+  }
+  const auto answer = row.columns.find("answer");
+  const std::string rule = "an index from 0 to " + std::to_string(list.size() - 1) + " or its letter, from A";
+  const std::string answer_where = row.where + ", field \"answer\"";
+  if (answer == row.columns.end()) fail("data.field", file, answer_where, rule, "no such field");
+  const std::int64_t index = letter_or_index(*answer->second);
+  if (index < 0 || static_cast<size_t>(index) >= list.size())
+    fail("data.field", file, answer_where, rule, describe_json(*answer->second));
+  question.answer = static_cast<size_t>(index);
+  return question;
+}
+
 }  // namespace
 
 std::vector<PromptPair> load_prompt_pairs(const std::string& path) {
@@ -84,6 +122,15 @@ std::vector<std::string> load_prompts(const std::string& path) {
     const std::string file = escape_untrusted(path, 1000);
     read_file_rows(path, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
     return prompts;
+  });
+}
+
+std::vector<ChoiceQuestion> load_choices(const std::string& path) {
+  return naming_memory_errors(path, [&] {
+    std::vector<ChoiceQuestion> questions;
+    const std::string file = escape_untrusted(path, 1000);
+    read_file_rows(path, [&](const DataRow& row) { questions.push_back(question_of(row, file)); });
+    return questions;
   });
 }
 

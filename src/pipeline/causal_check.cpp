@@ -28,7 +28,7 @@ class TotalProgress {
     const Evaluation evaluation = evaluate(model, prompts, options);
     finished_ += static_cast<std::int64_t>(prompts.size());
     std::vector<double> margins;
-    for (const PromptResult& result : evaluation.results) margins.push_back(result.refusal_margin);
+    for (const PromptResult& result : evaluation.results) margins.push_back(*result.refusal_margin);
     return margins;
   }
 

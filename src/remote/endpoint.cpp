@@ -16,6 +16,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLongestWait{60'000};
 constexpr milliseconds kPoll{50};  ///< how soon a wait notices that it has been cancelled
 
+/// How servers say that they do not know a field.
+constexpr int kBadRequest = 400, kUnprocessable = 422;
+
 bool is_transient(int status) {
   return status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
 }
@@ -37,8 +40,14 @@ void check_response(const HttpResponse& response, const std::string& url) {
     std::string hint;
     if (response.status == 404) hint = "The base address usually ends with /v1";
     if (response.status == 401 || response.status == 403) hint = "Keys are read from the environment";
-    fail("remote.status", "status 200",
-         "status " + std::to_string(response.status) + ": " + error_words(response.body), hint);
+    throw StatusError(
+        {.code = "remote.status",
+         .file = url,
+         .where = {},
+         .expected = "status 200",
+         .found = "status " + std::to_string(response.status) + ": " + error_words(response.body),
+         .hint = std::move(hint)},
+        response.status);
   }
   if (const auto offset = utf8::find_invalid(response.body))
     fail("remote.utf8", "UTF-8", "other bytes at offset " + std::to_string(*offset));
@@ -129,12 +138,24 @@ RemoteReply Endpoint::chat(const ChatRequest& request) {
                {"max_tokens", request.max_tokens},
                {"temperature", request.temperature},
                {"stream", false}};
-  if (request.top_logprobs > 0) {
-    body["logprobs"] = true;
-    body["top_logprobs"] = request.top_logprobs;
+  if (request.top_logprobs > 0 && !gives_no_logprobs_) {
+    Json with_logprobs = body;
+    with_logprobs["logprobs"] = true;
+    with_logprobs["top_logprobs"] = request.top_logprobs;
+    try {
+      return post_chat(json_line(with_logprobs));
+    } catch (const StatusError& error) {
+      if (error.status() != kBadRequest && error.status() != kUnprocessable) throw;
+    }
+    RemoteReply reply = post_chat(json_line(body));
+    gives_no_logprobs_ = true;  // they were what it would not take
+    return reply;
   }
-  return parse_chat_reply(exchange("/chat/completions", json_line(body)),
-                          http_.url().text() + "/chat/completions");
+  return post_chat(json_line(body));
+}
+
+RemoteReply Endpoint::post_chat(const std::string& body) {
+  return parse_chat_reply(exchange("/chat/completions", body), http_.url().text() + "/chat/completions");
 }
 
 RemoteReply Endpoint::complete(const CompletionRequest& request) {

@@ -2,6 +2,7 @@
 // speak it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -24,6 +25,16 @@ struct EndpointOptions {
   std::chrono::milliseconds first_wait{500};  ///< before the second attempt; doubles with each one
 };
 
+/// remote.status: the server answered, but not with 200.
+class StatusError : public Error {
+ public:
+  StatusError(ErrorFields fields, int status) : Error(std::move(fields)), status_(status) {}
+  int status() const noexcept { return status_; }
+
+ private:
+  int status_;
+};
+
 /// A token and what the server says of it. Servers name ids or not, and text or not.
 struct RemoteToken {
   std::optional<TokenId> id = {};
@@ -41,7 +52,8 @@ struct ChatRequest {
   std::vector<ChatMessage> messages = {};  ///< role and content are sent
   std::int64_t max_tokens = 128;
   double temperature = 0;
-  std::int64_t top_logprobs = 0;  ///< 0 to 20; 0: none are asked for
+  /// 0 to 20; 0: none are asked for. A server that refuses to give them is asked again without.
+  std::int64_t top_logprobs = 0;
 };
 
 struct CompletionRequest {
@@ -95,11 +107,13 @@ class Endpoint {
 
  private:
   void wait(std::chrono::milliseconds time) const;
+  RemoteReply post_chat(const std::string& body);
 
   EndpointOptions options_;
   HttpClient http_;
   std::mutex mutex_;
   std::string model_;  // guarded by mutex_ until it is known
+  std::atomic<bool> gives_no_logprobs_{false};
 };
 
 /// Runs `task(i)` for i in [0, count) on up to `concurrency` threads. `keep_on(done)` is called from the

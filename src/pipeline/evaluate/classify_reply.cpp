@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "base/utf8.h"
-#include "pipeline/refusal_phrases.h"
+#include "pipeline/evaluate/outcome.h"
+#include "pipeline/evaluate/refusal_phrases.h"
 #include "safetylock/evaluate.h"
 
 namespace safetylock {
@@ -233,6 +234,10 @@ const char* to_string(Outcome outcome) noexcept {
       return "degenerate";
   }
   return "";
+}
+
+double distinct_word_pairs(const std::string& reply) {
+  return distinct_share(words_of(code_points(reply)), 2);
 }
 
 Outcome classify_reply(const std::string& reply) {

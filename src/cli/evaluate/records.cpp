@@ -1,0 +1,46 @@
+#include "cli/evaluate/records.h"
+
+namespace safetylock::cli {
+
+Json to_record(const PromptResult& r) {
+  return {{"reply", r.reply},
+          {"refusal_margin", optional_json(r.refusal_margin)},
+          {"refuses_first", r.refuses_first},
+          {"tokens", optional_json(r.tokens)},
+          {"finish_reason", r.finish_reason}};
+}
+
+PromptResult prompt_result(const Json& record, const std::string& prompt) {
+  return {.prompt = prompt,
+          .reply = record.at("reply").get<std::string>(),
+          .refusal_margin = optional_value<double>(record.at("refusal_margin")),
+          .refuses_first = record.at("refuses_first").get<bool>(),
+          .tokens = optional_value<std::int64_t>(record.at("tokens")),
+          .finish_reason = record.at("finish_reason").get<std::string>()};
+}
+
+Json to_record(const WindowScore& s) {
+  return {{"tokens", s.tokens},
+          {"unlocked_nll", optional_json(s.unlocked_nll)},
+          {"locked_nll", optional_json(s.locked_nll)},
+          {"kl", optional_json(s.kl)}};
+}
+
+WindowScore window_score(const Json& record) {
+  return {.tokens = record.at("tokens").get<std::int64_t>(),
+          .unlocked_nll = optional_value<double>(record.at("unlocked_nll")),
+          .locked_nll = optional_value<double>(record.at("locked_nll")),
+          .kl = optional_value<double>(record.at("kl"))};
+}
+
+Json to_record(const ChoiceResult& r) {
+  return {{"scores", r.scores}, {"chosen", r.chosen}, {"right", r.right}};
+}
+
+ChoiceResult choice_result(const Json& record) {
+  return {.scores = record.at("scores").get<std::vector<double>>(),
+          .chosen = record.at("chosen").get<std::size_t>(),
+          .right = record.at("right").get<bool>()};
+}
+
+}  // namespace safetylock::cli
