@@ -30,9 +30,15 @@ inline SafetyLock lock_for(const ModelConfig& c, const std::vector<HeadId>& ids,
   return {id, heads, alpha, 24.0};
 }
 
-/// Heads of two layers, two of them side by side; a model of more layers has one without.
+/// Heads of two layers, two of them side by side; a model of more layers has one without. Of a large model 24
+/// heads in 12 layers, as the authors' locks have.
 inline SafetyLock lock_for(const ModelConfig& c) {
   const std::int64_t last = c.num_attention_heads - 1;
+  if (c.num_hidden_layers >= 24) {
+    std::vector<HeadId> ids;
+    for (std::int64_t i = 0; i < 24; ++i) ids.push_back({8 + i / 2, (7 * i + 3) % c.num_attention_heads});
+    return lock_for(c, ids);
+  }
   return lock_for(c, {{1, last}, {0, 0}, {1, last - 1}, {0, last}});
 }
 
