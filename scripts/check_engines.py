@@ -62,20 +62,20 @@ class Check:
                     "--dtype", "float32", "--json", "--quiet")["results"]
 
     def served_gap(self, url, expected):
-        """Equal tokens, all tokens, and the largest gap of log-probabilities until the first token that differs."""
-        equal = total = values = 0
-        gap = 0.0
+        """The served model's next token and log-probabilities behind each prompt and each beginning of our reply to it. `ties`: steps
+        whose token differs where our two likeliest are nearer than twice the gap."""
+        equal = ties = total = 0
+        gaps = []
         for want in expected:
-            tokens, steps = complete(url, want["prompt_ids"], TOKENS, LOGPROBS)
-            total += len(want["token_ids"])
-            for i, step in enumerate(want["logprobs"][: len(steps)]):
-                if tokens[:i] != want["token_ids"][:i]:
-                    break
-                shared = [e for e in step if e["id"] in steps[i]]
-                values += len(shared)
-                gap = max([gap] + [abs(steps[i][e["id"]] - e["logprob"]) for e in shared])
-            equal += sum(a == b for a, b in zip(tokens, want["token_ids"]))
-        return {"tokens_equal": equal, "tokens": total, "logprobs": values, "largest_gap": gap}
+            for i, (token, step) in enumerate(zip(want["token_ids"], want["logprobs"])):
+                tokens, steps = complete(url, want["prompt_ids"] + want["token_ids"][:i], 1, LOGPROBS)
+                here = [abs(steps[0][e["id"]] - e["logprob"]) for e in step if e["id"] in steps[0]]
+                gaps += here
+                total += 1
+                equal += tokens[0] == token
+                ties += tokens[0] != token and step[0]["logprob"] - step[1]["logprob"] < 2 * max(here)
+        return {"tokens_equal": equal, "ties": ties, "tokens": total, "logprobs": len(gaps), "largest_gap": max(gaps),
+                "rms_gap": (sum(g * g for g in gaps) / len(gaps)) ** 0.5}
 
     def verify(self, url, lock, *against):
         out = tool("verify", url, "--lock", lock, *against, "--dtype", "float32", "--json", "--quiet", may_fail=(5,))
@@ -87,7 +87,7 @@ class Check:
         row["verify_base"] = self.verify(url, lock, "--base", base, *alpha)
         if probes:
             row["verify_expect"] = self.verify(url, lock, "--expect", probes)
-        good = row["largest_gap"] <= limit and row["logprobs"] > 0 and row["verify_base"]["verdict"] == "locked" and (
+        good = row["largest_gap"] <= limit and row["tokens_equal"] + row["ties"] == row["tokens"] and row["verify_base"]["verdict"] == "locked" and (
             not probes or row["verify_expect"]["verdict"] == "locked")
         self.note("served", row, good)
 
@@ -123,8 +123,8 @@ class Check:
 
     def vllm_broken(self, name, base, lock, baked):
         variants = {
-            "dropped": base, "attention_bias false": unread_folder(baked, self.folder / "unread"),
-            "sign flipped": self.bake(base, broken_lock(lock, self.folder / "f.lock.safetensors", "sign flipped"), "flipped",
+            "attention_bias false": unread_folder(baked, self.folder / "unread"),
+            "sign flipped": self.bake(base, broken_lock(lock, self.folder / "turned.lock.safetensors", "sign flipped"), "turned",
                                       "--no-probes")}
         for variant, model in variants.items():
             with vllm(self.options.vllm, model, self.log()) as url:
@@ -162,7 +162,7 @@ class Check:
             row = {"engine": "llama.cpp", "model": name, **label, "served": self.served_gap(url, expected)}
         with llama_cpp(self.options.llama_server, model, self.log()) as url:
             row["without"] = self.served_gap(url, expected)
-        self.note("control_vectors", row, row["served"]["logprobs"] > 0 and row["served"]["largest_gap"] != row["without"]["largest_gap"])
+        self.note("control_vectors", row, row["served"]["rms_gap"] < row["without"]["rms_gap"])
 
     def run_recipes(self):
         """docs/serving.md, line by line."""
@@ -237,6 +237,15 @@ def hardware():
             "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)}
 
 
+def keep_other_rows(before, now):
+    """Rows of `before` that this run did not make anew."""
+    key = lambda row: tuple(row.get(k) for k in ("engine", "model", "how", "variant", "recipe"))  # noqa: E731
+    for kind, rows in now.items():
+        if isinstance(rows, list):
+            made = {key(row) for row in rows}
+            rows[:] = [row for row in before.get(kind, []) if key(row) not in made] + rows
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--vllm", required=True, help="Python of the environment that vLLM is installed in")
@@ -244,7 +253,7 @@ def main():
     parser.add_argument("--llama-version", required=True)
     parser.add_argument("--smollm2", required=True, help="Hugging Face folder")
     parser.add_argument("--smollm2-gguf", required=True)
-    parser.add_argument("--only", help="only what has this in its name, such as 'llama.cpp' or 'vLLM qwen2'; writes no results")
+    parser.add_argument("--only", help="only what has this in its name, such as 'llama.cpp', 'vLLM qwen2' or 'recipes'; other rows stay")
     parser.add_argument("-o", "--output", default=ROOT / "docs" / "results" / "engines.json")
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="safetylock-engines-"))
@@ -256,10 +265,9 @@ def main():
                          **check.results}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if options.only:
-        print(json.dumps(check.results, indent=2))
-    else:
-        pathlib.Path(options.output).write_text(json.dumps(check.results, indent=2) + "\n")
+    if options.only and pathlib.Path(options.output).exists():
+        keep_other_rows(json.loads(pathlib.Path(options.output).read_text()), check.results)
+    pathlib.Path(options.output).write_text(json.dumps(check.results, indent=1) + "\n")
     check.say(f"{sum(len(v) for k, v in check.results.items() if isinstance(v, list))} checks, {len(check.failed)} failed")
     return 1 if check.failed else 0
 

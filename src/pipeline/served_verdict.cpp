@@ -7,7 +7,10 @@
 namespace safetylock {
 namespace {
 
-constexpr double kNear = 0.25;  ///< of the separation: nearer to one state than to anything half way to the other
+// Of the separation. An engine's rounding may be a larger part of a small one; but what is further off than
+// rounding explains is no agreement, however large the separation: a doubled lock can come near by accident.
+constexpr double kNear = 0.1, kNearWithinRounding = 0.25;
+constexpr double kShareTolerance = 0.25;
 constexpr double kFirstShare = -3, kLastShare = 4, kShareStep = 0.01;
 
 std::string number(double value) {
@@ -23,36 +26,44 @@ class Judge {
 
   ServedVerdict judge() {
     v_.values = values_.size();
-    if (values_.empty()) return say(LockVerdict::cannot_tell, "the server gave no log-probabilities to compare");
+    if (values_.empty())
+      return say(LockVerdict::cannot_tell, "the server gave no log-probabilities to compare");
     v_.from_locked = distance(1);
     v_.from_unlocked = distance(0);
     v_.separation = separation();
     find_share();
     if (v_.separation < kLeastSeparation) {
-      return say(LockVerdict::cannot_tell,
-                 "the lock moves the compared log-probabilities by " + number(v_.separation) +
-                     " only, which an engine's rounding hides");
+      return say(LockVerdict::cannot_tell, "the lock moves the compared log-probabilities by " +
+                                               number(v_.separation) +
+                                               " only, which an engine's rounding hides");
     }
-    if (v_.from_locked <= kNear * v_.separation) {
+    if (agrees(v_.from_locked) && std::abs(v_.share - 1) <= kShareTolerance) {
       return say(LockVerdict::locked, "what is served agrees with the locked model");
     }
-    if (v_.from_unlocked <= kNear * v_.separation) {
-      return say(LockVerdict::not_locked, "what is served agrees with the unlocked model: the lock was dropped");
+    if (agrees(v_.from_unlocked)) {
+      return say(LockVerdict::not_locked,
+                 "what is served agrees with the unlocked model: the lock was dropped");
     }
-    if (v_.unexplained <= kNear * v_.separation * std::max(1.0, std::abs(v_.share))) {
+    if (agrees(v_.unexplained)) {
       return say(LockVerdict::not_locked,
                  "the lock is in force at " + number(v_.share) + " times its strength");
     }
     if (std::min(v_.from_locked, v_.from_unlocked) > kRounding) {
-      return say(LockVerdict::not_locked,
-                 "what is served agrees with the model neither with the lock nor without: another model, another "
-                 "lock, or a lock in other layers");
+      return say(
+          LockVerdict::not_locked,
+          "what is served agrees with the model neither with the lock nor without: another model, another "
+          "lock, or a lock in other layers");
     }
     return say(LockVerdict::cannot_tell,
                "what is served differs from both by no more than lower precision explains");
   }
 
  private:
+  bool agrees(double distance) const {
+    return distance <= kNear * v_.separation ||
+           (distance <= kRounding && distance <= kNearWithinRounding * v_.separation);
+  }
+
   ServedVerdict say(LockVerdict verdict, std::string reason) {
     v_.verdict = verdict;
     v_.reason = std::move(reason);

@@ -13,14 +13,14 @@ import gguf
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.numpy import save_file
 from transformers import AutoModelForCausalLM
 
 from cli_test import MODEL, MODELS, SOURCE, CliTest, tool
 
-sys.path.insert(0, str(SOURCE / "examples" / "python"))
+sys.path[:0] = [str(SOURCE / "examples" / "python"), str(SOURCE / "scripts")]
 import safetylock_file  # noqa: E402
 import safetylock_transformers  # noqa: E402
+from lock_file import write_lock  # noqa: E402
 
 ALPHA = 5
 
@@ -126,8 +126,7 @@ class ExportTest(CliTest):
         with safe_open(self.lock, "np") as file:
             tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
         tensors["layers"], tensors["heads"] = np.array(layers), np.arange(len(layers))
-        metadata["content_digest"] = safetylock_file.content_digest(metadata, tensors)
-        save_file(tensors, self.lock, metadata)
+        write_lock(self.lock, metadata, tensors)
 
     def refuses(self, code, error, *args):
         self.assert_fails(tool("export", self.lock, "-o", self.out, *args), code, error)

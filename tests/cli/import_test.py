@@ -42,7 +42,7 @@ class ImportTest(CliTest):
 
     def test_refusals_write_nothing(self):
         self.assert_fails(tool("import", PUBLISHED, "-o", self.lock), 2, "arg.usage")
-        self.assert_fails(tool("import", PUBLISHED, "--base", MODEL, "-o", self.lock), 3, "lock.head")
+        self.assert_fails(tool("import", PUBLISHED, "--base", MODEL, "-o", self.lock), 3, "lock.vector")
         self.assert_fails(tool("import", PUBLISHED, "--base", self.path("none"), "-o", self.lock), 3, "io.open")
         damaged = bytearray(PUBLISHED.read_bytes())
         damaged[200] ^= 1

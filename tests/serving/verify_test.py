@@ -68,7 +68,7 @@ class VerifyUrl(unittest.TestCase):
         run("extract", cls.base, "--pairs", SOURCE / "tests/cli/tiny_pairs.jsonl", "--heads", 3, "--alpha", ALPHA, "-o", cls.lock)
         lock, model = safetylock_file.load(cls.lock), load(cls.base)
         cls.baked = cls.folder / "baked"
-        result = run("bake", cls.base, "--lock", cls.lock, "-o", cls.baked)
+        result = run("bake", cls.base, "--lock", cls.lock, "-o", cls.baked, "--dtype", "float32")
         assert result.returncode == 0, result.stderr
         unread = cls.folder / "unread"
         shutil.copytree(cls.baked, unread)
@@ -141,7 +141,8 @@ class VerifyUrl(unittest.TestCase):
 
     def test_refusals(self):
         def fails(result, code, word):
-            self.assertEqual((result.returncode, result.stdout), (code, ""), result.stderr)
+            self.assertEqual(result.returncode, code, result.stderr)
+            self.assertNotIn("verdict", result.stdout)
             self.assertIn(word, result.stderr)
 
         fails(self.verify("locked"), 2, "arg.usage")
