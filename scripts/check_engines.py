@@ -36,7 +36,7 @@ def tool(*args, may_fail=()):
 
 class Check:
     def __init__(self, options, folder):
-        self.options, self.folder, self.results = options, folder, {"served": [], "broken": [], "control_vectors": [], "recipes": []}
+        self.options, self.folder, self.results = options, folder, {"served": [], "broken": [], "evaluated": [], "control_vectors": [], "recipes": []}
         self.failed = []
         self.prompts = folder / "prompts.json"
         self.prompts.write_text(json.dumps(PROMPTS))
@@ -91,6 +91,16 @@ class Check:
             not probes or row["verify_expect"]["verdict"] == "locked")
         self.note("served", row, good)
 
+    def evaluated(self, engine, name, url):
+        """evaluate of a served model: that every prompt is answered, and its margins measured, through the server alone."""
+        out = tool("evaluate", "--endpoint", url + "/v1", "--harmful", ROOT / "data" / "harmful_heldout.jsonl", "--first", 4,
+                   "--max-new-tokens", 16, "--json", "--quiet")
+        of = out["runs"]["unlocked"]["sets"]["harmful"]
+        row = {"engine": engine, "model": name, "how": "evaluate --endpoint", "prompts": len(of["results"]),
+               "answered": of["answered"]["count"], "refused": of["refused"]["count"], "degenerate": of["degenerate"]["count"],
+               "refusal_margin": of["refusal_margin"]["value"]}
+        self.note("evaluated", row, len(of["results"]) == 4 and all(r["reply"] for r in of["results"]))
+
     def broken(self, engine, name, variant, url, lock, base):
         row = {"engine": engine, "model": name, "variant": variant, **self.verify(url, lock, "--base", base)}
         self.note("broken", row, row["verdict"] == "not locked")
@@ -113,6 +123,8 @@ class Check:
         baked = self.bake(base, lock, f"{name}-baked")
         with vllm(self.options.vllm, baked, self.log()) as url:
             self.served("vLLM", name, "baked", url, expected, unlocked, limit, lock, base, baked / "verify.json")
+            if name == "llama":
+                self.evaluated("vLLM", name, url)
         return baked
 
     def vllm_loader(self, name, base, lock, *options):
@@ -137,6 +149,8 @@ class Check:
         baked = self.bake(model, lock, f"{name}-baked.gguf")
         with llama_cpp(self.options.llama_server, baked, self.log()) as url:
             self.served("llama.cpp", name, "baked", url, expected, unlocked, limit, lock, base)
+            if name == "smollm2":
+                self.evaluated("llama.cpp", name, url)
 
     def llama_broken(self, name, base, model, lock):
         alpha = float(tool("inspect", lock, "--json")["alpha"])

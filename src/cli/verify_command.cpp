@@ -14,7 +14,7 @@ namespace {
 struct Options {
   std::string path, lock;
   VerifyOptions verify;
-  std::string expect, served_model, key_variable;
+  std::string expect, served_model;
 };
 
 Json report_json(const VerifyReport& r, const Options& options, const SafetyLock& lock) {
@@ -68,14 +68,13 @@ int run_verify(Session& session, const Options& options) {
                                    .adapter = options.verify.adapter,
                                    .expect = options.expect,
                                    .served_model = options.served_model,
-                                   .key_variable = options.key_variable,
                                    .alpha = options.verify.alpha});
   }
-  for (const auto& [name, value] : {std::pair{"--expect", &options.expect},
-                                    {"--served-model", &options.served_model},
-                                    {"--api-key-env", &options.key_variable}}) {
+  for (const auto& [name, value] :
+       {std::pair{"--expect", &options.expect}, {"--served-model", &options.served_model}}) {
     if (!value->empty())
-      throw Error({.code = "arg.usage", .where = name, .expected = "the address of a server", .found = "a path"});
+      throw Error(
+          {.code = "arg.usage", .where = name, .expected = "the address of a server", .found = "a path"});
   }
   return verify_weights(session, options);
 }
@@ -85,7 +84,10 @@ int run_verify(Session& session, const Options& options) {
 void add_verify_command(CLI::App& app, CommonOptions& common, Action& action) {
   CLI::App* command = app.add_subcommand("verify", "Whether a model is really locked, and how strongly");
   const auto options = std::make_shared<Options>();
-  command->add_option("PATH", options->path, "Hugging Face folder, GGUF file, or http:// address of a server")
+  command
+      ->add_option(
+          "PATH", options->path,
+          "Hugging Face folder, GGUF file, or http:// address of a server (key: SAFETYLOCK_ENDPOINT_KEY)")
       ->required()
       ->type_name("");
   command->add_option("--lock", options->lock, "The lock that should be in it")
@@ -99,22 +101,22 @@ void add_verify_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->type_name("MODEL");
   command->add_option("--adapter", options->verify.adapter, "PEFT LoRA adapter that PATH is served with")
       ->type_name("DIR");
-  command->add_option("--expect", options->expect, "For a server, instead of --base: verify.json of the baked model")
+  command
+      ->add_option("--expect", options->expect,
+                   "For a server, instead of --base: verify.json of the baked model")
       ->type_name("FILE");
   command
-      ->add_option("--served-model", options->served_model, "Name of the model on the server (default: its only one)")
-      ->type_name("NAME");
-  command
-      ->add_option("--api-key-env", options->key_variable, "Environment variable that holds the server's key")
+      ->add_option("--served-model", options->served_model,
+                   "Name of the model on the server (default: its only one)")
       ->type_name("NAME");
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock verify models/tuned-locked --lock base.lock.safetensors",
          "safetylock verify locked.gguf --lock base.lock.safetensors --alpha 4 --json",
-         "safetylock verify http://127.0.0.1:8000 --lock base.lock.safetensors --expect models/tuned-locked/verify.json"});
-  command->callback([options, &action] {
-    action = [options](Session& session) { return run_verify(session, *options); };
-  });
+         "safetylock verify http://127.0.0.1:8000 --lock base.lock.safetensors --expect "
+         "models/tuned-locked/verify.json"});
+  command->callback(
+      [options, &action] { action = [options](Session& session) { return run_verify(session, *options); }; });
 }
 
 }  // namespace safetylock::cli

@@ -16,15 +16,15 @@ namespace {
 
 constexpr std::uint64_t kMaxProbesBytes = std::uint64_t{16} << 20;
 
-[[noreturn]] void wrong_usage(const std::string& where, const std::string& expected, const std::string& found) {
+[[noreturn]] void wrong_usage(const std::string& where, const std::string& expected,
+                              const std::string& found) {
   throw Error({.code = "arg.usage", .where = where, .expected = expected, .found = found});
 }
 
-std::string key_of(const VerifyServedOptions& options) {
-  if (options.key_variable.empty()) return "";
-  const char* key = std::getenv(options.key_variable.c_str());
-  if (key == nullptr || *key == '\0') wrong_usage("--api-key-env", "a variable that holds the key", "none of this name");
-  return key;
+/// As evaluate has it for the servers it asks.
+std::string key() {
+  const char* value = std::getenv("SAFETYLOCK_ENDPOINT_KEY");
+  return value == nullptr ? "" : value;
 }
 
 struct Outcome {
@@ -33,7 +33,8 @@ struct Outcome {
   double strength = 0;  ///< that it should have
 };
 
-Outcome against_file(Session& session, Endpoint& endpoint, const VerifyServedOptions& options, const SafetyLock& lock) {
+Outcome against_file(Session& session, Endpoint& endpoint, const VerifyServedOptions& options,
+                     const SafetyLock& lock) {
   const VerifyProbes probes = probes_from_json(read_file(options.expect, kMaxProbesBytes), options.expect);
   if (probes.lock_digest != lock.content_digest()) {
     throw Error({.code = "bind.probes",
@@ -57,15 +58,20 @@ Outcome against_model(Session& session, Endpoint& endpoint, const VerifyServedOp
                       const SafetyLock& lock) {
   const Strength strength = options.alpha ? lock.strength(*options.alpha) : lock.default_strength();
   if (strength.is_zero())
-    throw Error({.code = "arg.alpha", .where = "--alpha", .expected = "the strength of a locked model", .found = "0"});
+    throw Error({.code = "arg.alpha",
+                 .where = "--alpha",
+                 .expected = "the strength of a locked model",
+                 .found = "0"});
   const CausalLM model = session.load_model(options.base, options.adapter,
                                             [&](const ModelConfig& config) { lock.check_fits(config); });
   check_interrupt();
   const auto answers = ask_served(endpoint, served_prompts(model), session.progress());
-  return {verify_served(model, lock, strength, answers, session.progress()), answers.size(), strength.alpha()};
+  return {verify_served(model, lock, strength, answers, session.progress()), answers.size(),
+          strength.alpha()};
 }
 
-Json outcome_json(const VerifyServedOptions& options, Endpoint& endpoint, const SafetyLock& lock, const Outcome& o) {
+Json outcome_json(const VerifyServedOptions& options, Endpoint& endpoint, const SafetyLock& lock,
+                  const Outcome& o) {
   const ServedVerdict& v = o.verdict;
   return {{"schema", "safetylock.verify/1"},
           {"path", options.url},
@@ -90,7 +96,8 @@ Json outcome_json(const VerifyServedOptions& options, Endpoint& endpoint, const 
             {"unexplained", v.unexplained}}}};
 }
 
-std::string outcome_text(Session& session, const VerifyServedOptions& options, Endpoint& endpoint, const Outcome& o) {
+std::string outcome_text(Session& session, const VerifyServedOptions& options, Endpoint& endpoint,
+                         const Outcome& o) {
   const ServedVerdict& v = o.verdict;
   std::vector<Fact> rows = {{"because", v.reason},
                             {"model", one_line(endpoint.model())},
@@ -98,7 +105,8 @@ std::string outcome_text(Session& session, const VerifyServedOptions& options, E
                                              std::to_string(o.prompts) + " prompts"}};
   if (v.values > 0) {
     rows.emplace_back("lock moves them by", text_format("%.3g (root mean square, nats)", v.separation));
-    rows.emplace_back("served differ by", text_format("%.3g from locked, %.3g from unlocked", v.from_locked, v.from_unlocked));
+    rows.emplace_back("served differ by",
+                      text_format("%.3g from locked, %.3g from unlocked", v.from_locked, v.from_unlocked));
     rows.emplace_back("strength in force", text_format("%.3g of %g", v.share * o.strength, o.strength));
   }
   return session.heading(one_line(options.url) + ": " + to_string(v.verdict)) + "\n" + facts(rows);
@@ -115,9 +123,10 @@ int verify_served(Session& session, const VerifyServedOptions& options) {
     wrong_usage("--base, --expect", "the unlocked model, or verify.json of the baked one",
                 options.base.empty() ? "neither" : "both");
   }
-  if (!options.adapter.empty() && options.base.empty()) wrong_usage("--adapter", "--base beside it", "--expect");
+  if (!options.adapter.empty() && options.base.empty())
+    wrong_usage("--adapter", "--base beside it", "--expect");
   const SafetyLock lock = SafetyLock::load(options.lock);
-  Endpoint endpoint({.url = options.url, .model = options.served_model, .http = {.bearer = key_of(options)}});
+  Endpoint endpoint({.url = options.url, .model = options.served_model, .http = {.bearer = key()}});
   endpoint.model();  // a server that cannot be reached shows before a model is loaded
   const Outcome outcome = options.expect.empty() ? against_model(session, endpoint, options, lock)
                                                  : against_file(session, endpoint, options, lock);

@@ -12,7 +12,6 @@ struct VerifyServedOptions {
   std::string url, lock, base, adapter;
   std::string expect;        ///< verify.json
   std::string served_model;  ///< as the server calls it; empty: its only one
-  std::string key_variable;  ///< environment variable with the key; empty: none is sent
   std::optional<double> alpha;
 };
 
