@@ -36,8 +36,9 @@ def tool(*args, may_fail=()):
 
 class Check:
     def __init__(self, options, folder):
-        self.options, self.folder, self.results = options, folder, {"served": [], "broken": [], "evaluated": [], "control_vectors": [], "recipes": []}
+        self.options, self.folder, self.results = options, folder, {"served": [], "broken": [], "evaluated": [], "not_run": [], "control_vectors": [], "recipes": []}
         self.failed = []
+        self.versions = self.versions_of()
         self.prompts = folder / "prompts.json"
         self.prompts.write_text(json.dumps(PROMPTS))
 
@@ -73,9 +74,9 @@ class Check:
                 gaps += here
                 total += 1
                 equal += tokens[0] == token
-                ties += tokens[0] != token and step[0]["logprob"] - step[1]["logprob"] < 2 * max(here)
-        return {"tokens_equal": equal, "ties": ties, "tokens": total, "logprobs": len(gaps), "largest_gap": max(gaps),
-                "rms_gap": (sum(g * g for g in gaps) / len(gaps)) ** 0.5}
+                ties += tokens[0] != token and step[0]["logprob"] - step[1]["logprob"] < 2 * max(here, default=0)
+        return {"tokens_equal": equal, "ties": ties, "tokens": total, "logprobs": len(gaps), "largest_gap": max(gaps, default=None),
+                "rms_gap": (sum(g * g for g in gaps) / max(len(gaps), 1)) ** 0.5}
 
     def verify(self, url, lock, *against):
         out = tool("verify", url, "--lock", lock, *against, "--dtype", "float32", "--json", "--quiet", may_fail=(5,))
@@ -87,7 +88,7 @@ class Check:
         row["verify_base"] = self.verify(url, lock, "--base", base, *alpha)
         if probes:
             row["verify_expect"] = self.verify(url, lock, "--expect", probes)
-        good = row["largest_gap"] <= limit and row["tokens_equal"] + row["ties"] == row["tokens"] and row["verify_base"]["verdict"] == "locked" and (
+        good = row["logprobs"] > 0 and row["largest_gap"] <= limit and row["tokens_equal"] + row["ties"] == row["tokens"] and row["verify_base"]["verdict"] == "locked" and (
             not probes or row["verify_expect"]["verdict"] == "locked")
         self.note("served", row, good)
 
@@ -105,8 +106,16 @@ class Check:
         row = {"engine": engine, "model": name, "variant": variant, **self.verify(url, lock, "--base", base)}
         self.note("broken", row, row["verdict"] == "not locked")
 
+    def attempt(self, what, *args):
+        """One that cannot even be run is a failure among others."""
+        try:
+            return what(*args)
+        except Exception as error:  # noqa: BLE001
+            self.note("not_run", {"what": what.__name__, "of": str(args[0]), "error": str(error)[-2000:]}, False)
+
     def note(self, kind, row, good):
         self.results[kind].append(row)
+        self.save()
         self.say(("ok    " if good else "FAILED ") + json.dumps(row))
         if not good:
             self.failed.append(row)
@@ -210,32 +219,41 @@ class Check:
             base = make_tiny(name, self.folder / "tiny")
             lock = self.lock(base, TINY_ALPHA, name)
             if self.wanted(f"llama.cpp {name}") and base.with_suffix(".gguf").exists():
-                self.llama_baked(name, base, base.with_suffix(".gguf"), lock, 2e-2, base)
+                self.attempt(self.llama_baked, name, base, base.with_suffix(".gguf"), lock, 2e-2, base)
                 if name == "llama":
-                    self.llama_broken(name, base, base.with_suffix(".gguf"), lock)
-                    self.llama_control_vector(name, base, base.with_suffix(".gguf"), lock)
+                    self.attempt(self.llama_broken, name, base, base.with_suffix(".gguf"), lock)
+                    self.attempt(self.llama_control_vector, name, base, base.with_suffix(".gguf"), lock)
             if self.wanted(f"vLLM {name}"):
-                baked = self.vllm_baked(name, base, lock, 1e-4) if name != "qwen3" else None
-                if name == "llama":
-                    self.vllm_broken(name, base, lock, baked)
+                baked = self.attempt(self.vllm_baked, name, base, lock, 1e-4) if name != "qwen3" else None
+                if name == "llama" and baked:
+                    self.attempt(self.vllm_broken, name, base, lock, baked)
                 if name in ("qwen2", "qwen3"):
-                    self.vllm_loader(name, base, lock)
+                    self.attempt(self.vllm_loader, name, base, lock)
                 if name == "qwen3":
-                    self.vllm_loader(name, base, lock, "--tensor-parallel-size", "2")
+                    self.attempt(self.vllm_loader, name, base, lock, "--tensor-parallel-size", "2")
         if self.wanted("vLLM smollm2"):
             lock = self.lock(o.smollm2, None, "smollm2")
-            self.vllm_baked("smollm2", o.smollm2, lock, 1e-3)
+            self.attempt(self.vllm_baked, "smollm2", o.smollm2, lock, 1e-3)
         if self.wanted("llama.cpp smollm2"):
             # llama.cpp rounds activations to 8 bits where weights are quantised.
             lock = self.lock(o.smollm2_gguf, None, "smollm2-gguf")
-            self.llama_baked("smollm2", o.smollm2_gguf, o.smollm2_gguf, lock, 1.0, o.smollm2_gguf)
+            self.attempt(self.llama_baked, "smollm2", o.smollm2_gguf, o.smollm2_gguf, lock, 1.0, o.smollm2_gguf)
 
     def run_all(self):
         self.run()
         if self.wanted("recipes"):
             self.run_recipes()
 
-    def versions(self):
+    def save(self):
+        """After every row: a run that is cut off leaves what it found."""
+        path = pathlib.Path(self.options.output)
+        before = json.loads(path.read_text()) if self.options.only and path.exists() else {}
+        path.write_text(json.dumps({
+            "schema": "safetylock.engines/1", "date": datetime.date.today().isoformat(), "hardware": hardware(),
+            "versions": self.versions, "settings": {"prompts": len(PROMPTS), "tokens": TOKENS, "dtype": "float32"},
+            **{kind: other_rows(before.get(kind, []), rows) + rows for kind, rows in self.results.items()}}, indent=1) + "\n")
+
+    def versions_of(self):
         of = lambda python, name: subprocess.run(  # noqa: E731
             [python, "-c", f"import importlib.metadata as m; print(m.version('{name}'))"], capture_output=True, text=True).stdout.strip()
         llama = subprocess.run([self.options.llama_server, "--version"], capture_output=True, text=True)
@@ -251,13 +269,11 @@ def hardware():
             "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)}
 
 
-def keep_other_rows(before, now):
-    """Rows of `before` that this run did not make anew."""
+def other_rows(before, now):
+    """Rows of an earlier run that this one does not make anew."""
     key = lambda row: tuple(row.get(k) for k in ("engine", "model", "how", "variant", "recipe"))  # noqa: E731
-    for kind, rows in now.items():
-        if isinstance(rows, list):
-            made = {key(row) for row in rows}
-            rows[:] = [row for row in before.get(kind, []) if key(row) not in made] + rows
+    made = {key(row) for row in now}
+    return [row for row in before if key(row) not in made]
 
 
 def main():
@@ -274,15 +290,9 @@ def main():
     try:
         check = Check(options, folder)
         check.run_all()
-        check.results = {"schema": "safetylock.engines/1", "date": datetime.date.today().isoformat(), "hardware": hardware(),
-                         "versions": check.versions(), "settings": {"prompts": len(PROMPTS), "tokens": TOKENS, "dtype": "float32"},
-                         **check.results}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if options.only and pathlib.Path(options.output).exists():
-        keep_other_rows(json.loads(pathlib.Path(options.output).read_text()), check.results)
-    pathlib.Path(options.output).write_text(json.dumps(check.results, indent=1) + "\n")
-    check.say(f"{sum(len(v) for k, v in check.results.items() if isinstance(v, list))} checks, {len(check.failed)} failed")
+    check.say(f"{sum(len(rows) for rows in check.results.values())} checks, {len(check.failed)} failed")
     return 1 if check.failed else 0
 
 
