@@ -133,7 +133,7 @@ class Check:
         with vllm(self.options.vllm, baked, self.log()) as url:
             self.served("vLLM", name, "baked", url, expected, unlocked, limit, lock, base, baked / "verify.json")
             if name == "llama":
-                self.evaluated("vLLM", name, url)
+                self.attempt(self.evaluated, "vLLM", name, url)
         return baked
 
     def vllm_loader(self, name, base, lock, *options):
@@ -159,7 +159,7 @@ class Check:
         with llama_cpp(self.options.llama_server, baked, self.log()) as url:
             self.served("llama.cpp", name, "baked", url, expected, unlocked, limit, lock, base)
             if name == "smollm2":
-                self.evaluated("llama.cpp", name, url)
+                self.attempt(self.evaluated, "llama.cpp", name, url)
 
     def llama_broken(self, name, base, model, lock):
         alpha = float(tool("inspect", lock, "--json")["alpha"])
