@@ -122,7 +122,7 @@ class Check:
 
     def bake(self, model, lock, name, *options):
         target = self.folder / name
-        tool("bake", model, "--lock", lock, "-o", target, *options, "--quiet")
+        tool("bake", model, "--lock", lock, "-o", target, "--dtype", "float32", *options, "--quiet")
         return target
 
     # vLLM
