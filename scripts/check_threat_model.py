@@ -9,7 +9,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LETTERS = "FCSXTBLDRG"
+LETTERS = "FCSXTBLDRGP"
 ID = rf"[{LETTERS}]\d+"
 TEST = re.compile(r"\bTEST(?:_F|_P)?\(\s*\w+,\s*(\w+)\s*\)")
 # Rows of docs/lock-format.md and the command line, whose tests are named without IDs in the table.

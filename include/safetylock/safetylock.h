@@ -21,6 +21,7 @@
 #include "safetylock/probes.h"
 #include "safetylock/progress.h"
 #include "safetylock/prompt_data.h"
+#include "safetylock/published_lock.h"
 #include "safetylock/ranking_evidence.h"
 #include "safetylock/report.h"
 #include "safetylock/sampling.h"

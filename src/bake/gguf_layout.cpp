@@ -8,7 +8,7 @@
 namespace safetylock::gguf {
 namespace {
 
-constexpr std::uint32_t kBoolean = 7, kString = 8, kArray = 9, kFloat64 = 12;
+constexpr std::uint32_t kUint32 = 4, kBoolean = 7, kString = 8, kArray = 9, kFloat64 = 12;
 // Bytes of a value of each type; 0 where the value says so itself.
 constexpr std::array<std::uint64_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
@@ -108,6 +108,13 @@ std::string string_value(const std::string& text) {
 std::string number_value(double value) {
   std::string out;
   append(out, kFloat64);
+  append(out, value);
+  return out;
+}
+
+std::string count_value(std::uint32_t value) {
+  std::string out;
+  append(out, kUint32);
   append(out, value);
   return out;
 }

@@ -32,9 +32,10 @@ struct Layout {
 
 Layout read_layout(const InputFile& file);
 
-/// Type and value, as a file holds them: of a string, a float64, a bool.
+/// Type and value, as a file holds them: of a string, a float64, a uint32, a bool.
 std::string string_value(const std::string& text);
 std::string number_value(double value);
+std::string count_value(std::uint32_t value);
 std::string boolean_value(bool value);
 
 /// Everything before the data, padded to `alignment`.

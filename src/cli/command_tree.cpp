@@ -39,6 +39,8 @@ CommandTree::CommandTree() : app_(kDescription, "safetylock") {
   add_report_command(app_, common_, action_);
   add_bake_command(app_, common_, action_);
   add_verify_command(app_, common_, action_);
+  add_import_command(app_, common_, action_);
+  add_export_command(app_, common_, action_);
   add_render_command(app_, common_, action_);
   add_tokenize_command(app_, common_, action_);
   add_completion_command(app_, common_, action_);

@@ -47,6 +47,8 @@ void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_ablate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_transfer_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_export_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_import_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_report_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_bake_command(CLI::App& app, CommonOptions& common, Action& action);

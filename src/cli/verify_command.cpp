@@ -4,6 +4,8 @@
 #include "cli/printable.h"
 #include "cli/table.h"
 #include "cli/text_format.h"
+#include "cli/verify_served.h"
+#include "safetylock/error.h"
 #include "safetylock/verify.h"
 
 namespace safetylock::cli {
@@ -12,6 +14,7 @@ namespace {
 struct Options {
   std::string path, lock;
   VerifyOptions verify;
+  std::string expect, served_model;
 };
 
 Json report_json(const VerifyReport& r, const Options& options, const SafetyLock& lock) {
@@ -57,12 +60,36 @@ int verify_weights(Session& session, const Options& options) {
   return report.verdict == LockVerdict::locked ? 0 : kCheckFailed;
 }
 
+int run_verify(Session& session, const Options& options) {
+  if (is_served(options.path)) {
+    return verify_served(session, {.url = options.path,
+                                   .lock = options.lock,
+                                   .base = options.verify.base,
+                                   .adapter = options.verify.adapter,
+                                   .expect = options.expect,
+                                   .served_model = options.served_model,
+                                   .alpha = options.verify.alpha});
+  }
+  for (const auto& [name, value] :
+       {std::pair{"--expect", &options.expect}, {"--served-model", &options.served_model}}) {
+    if (!value->empty())
+      throw Error(
+          {.code = "arg.usage", .where = name, .expected = "the address of a server", .found = "a path"});
+  }
+  return verify_weights(session, options);
+}
+
 }  // namespace
 
 void add_verify_command(CLI::App& app, CommonOptions& common, Action& action) {
   CLI::App* command = app.add_subcommand("verify", "Whether a model is really locked, and how strongly");
   const auto options = std::make_shared<Options>();
-  command->add_option("PATH", options->path, "Hugging Face folder or GGUF file")->required()->type_name("");
+  command
+      ->add_option(
+          "PATH", options->path,
+          "Hugging Face folder, GGUF file, or http:// address of a server (key: SAFETYLOCK_ENDPOINT_KEY)")
+      ->required()
+      ->type_name("");
   command->add_option("--lock", options->lock, "The lock that should be in it")
       ->required()
       ->type_name("FILE");
@@ -70,17 +97,26 @@ void add_verify_command(CLI::App& app, CommonOptions& common, Action& action) {
             "Strength it should have, in units of sigma (default: what the lock says)");
   command
       ->add_option("--base", options->verify.base,
-                   "The model before it was locked, if it had o_proj biases of its own")
+                   "The model before it was locked: for a server, or if it had o_proj biases of its own")
       ->type_name("MODEL");
   command->add_option("--adapter", options->verify.adapter, "PEFT LoRA adapter that PATH is served with")
       ->type_name("DIR");
+  command
+      ->add_option("--expect", options->expect,
+                   "For a server, instead of --base: verify.json of the baked model")
+      ->type_name("FILE");
+  command
+      ->add_option("--served-model", options->served_model,
+                   "Name of the model on the server (default: its only one)")
+      ->type_name("NAME");
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock verify models/tuned-locked --lock base.lock.safetensors",
-         "safetylock verify locked.gguf --lock base.lock.safetensors --alpha 4 --json"});
-  command->callback([options, &action] {
-    action = [options](Session& session) { return verify_weights(session, *options); };
-  });
+         "safetylock verify locked.gguf --lock base.lock.safetensors --alpha 4 --json",
+         "safetylock verify http://127.0.0.1:8000 --lock base.lock.safetensors --expect "
+         "models/tuned-locked/verify.json"});
+  command->callback(
+      [options, &action] { action = [options](Session& session) { return run_verify(session, *options); }; });
 }
 
 }  // namespace safetylock::cli

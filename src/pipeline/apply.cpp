@@ -2,20 +2,9 @@
 
 #include <chrono>
 
-#include "pipeline/output_bias.h"
+#include "pipeline/lock_biases.h"
 
 namespace safetylock {
-namespace {
-
-std::vector<HeadDirection> heads_of(const SafetyLock& lock, std::int64_t layer) {
-  std::vector<HeadDirection> heads;
-  for (const HeadDirection& head : lock.heads()) {
-    if (head.id.layer == layer) heads.push_back(head);
-  }
-  return heads;
-}
-
-}  // namespace
 
 AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
@@ -24,9 +13,7 @@ AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const Appl
   auto interventions = std::make_shared<Interventions>();
   interventions->strengths = {strength};
   interventions->alpha_max = lock.alpha_max();
-  for (const std::int64_t layer : lock.layers()) {
-    interventions->biases.emplace(layer, output_bias(model.o_proj_weight(layer), heads_of(lock, layer)));
-  }
+  interventions->biases = lock_biases(model, lock);
   HookHandle handle = model.set_default_interventions(interventions);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return {std::move(handle), std::move(interventions), seconds};

@@ -4,6 +4,7 @@
 #include "formats/lora.h"
 #include "lock/sample_lock.h"
 #include "safetylock/prompt_data.h"
+#include "safetylock/published_lock.h"
 #include "safetylock/tokenizer.h"
 #include "support/gguf_builder.h"
 #include "support/hf_folder.h"
@@ -108,6 +109,13 @@ std::vector<ReaderCase> reader_cases(const TemporaryFolder& folder) {
   folder.write("adapter/adapter_config.json", adapter.config.dump());
   folder.write("adapter/adapter_model.safetensors", safetensors_to_bytes(adapter.tensors, {}));
   sample_lock().save(folder.path("a.lock.safetensors"));
+  folder.write("a.safelock", golden("formats/published.safelock"));
+  ModelConfig base;
+  base.architecture = "LlamaForCausalLM";
+  base.num_hidden_layers = 12;
+  base.num_attention_heads = base.num_key_value_heads = 32;
+  base.head_dim = 16;
+  base.hidden_size = 512;
 
   std::vector<ReaderCase> cases;
   const auto add = [&](const std::string& name, const std::string& file, auto read) {
@@ -130,6 +138,8 @@ std::vector<ReaderCase> reader_cases(const TemporaryFolder& folder) {
   add("prompts in JSON", "prompts.json", &load_prompts);
   add("prompts as text", "prompts.txt", &load_prompts);
   add("lock", "a.lock.safetensors", &SafetyLock::load);
+  add("published lock", "a.safelock",
+      [base](const std::string& path) { return import_published_lock(path, base); });
   return cases;
 }
 

@@ -77,7 +77,8 @@ def converted(arch, model):
         yield names.get_name(name, try_suffixes=(".weight", ".bias")), tensor.numpy().copy()
 
 
-def write(path, name, arch, model):
+def write(path, name, arch, model, tokenizer=None):
+    """`tokenizer`: (tokens in order of id, merges, how many of the last are control tokens, end token); byte-level BPE."""
     c = model.config
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     writer = gguf.GGUFWriter(path, arch)
@@ -110,6 +111,15 @@ def write(path, name, arch, model):
         writer.add_rope_scaling_attn_factors(model.model.rotary_emb.attention_scaling)
         for kind in ("long", "short"):
             writer.add_tensor(f"rope_factors_{kind}.weight", torch.tensor(rope[f"{kind}_factor"]).numpy())
+    if tokenizer:
+        tokens, merges, control, end = tokenizer
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("gpt-2")
+        writer.add_token_list(tokens)
+        writer.add_token_types([gguf.TokenType.NORMAL] * (len(tokens) - control) + [gguf.TokenType.CONTROL] * control)
+        writer.add_token_merges(merges)
+        writer.add_eos_token_id(end)
+        writer.add_add_bos_token(False)
     for tensor_name, values in converted(arch, model):
         writer.add_tensor(tensor_name, values)
     writer.write_header_to_file()

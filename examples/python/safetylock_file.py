@@ -1,0 +1,107 @@
+"""Reads a lock's file with safetensors and numpy alone. The format: docs/lock-format.md.
+
+    lock = load("base.lock.safetensors")
+    lock.displacement(layer)     what to add to the input of o_proj of that layer
+    lock.output_bias(layer, w)   the same behind o_proj, whose weight is w
+"""
+import hashlib
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors import safe_open
+
+TYPES = {"int64": b"I64", "float32": b"F32"}
+SIZES = ("layers", "heads", "kv_heads", "head_dim", "hidden_size")
+
+
+class LockError(ValueError):
+    """A file that is no sound lock, or a model that the lock was not made for."""
+
+
+@dataclass(frozen=True)
+class SafetyLock:
+    metadata: dict  # str -> str
+    layers: np.ndarray  # int64 [K]
+    heads: np.ndarray  # int64 [K]
+    directions: np.ndarray  # float32 [K, D], unit rows
+    sigmas: np.ndarray  # float32 [K]
+
+    @property
+    def alpha(self):
+        """The default strength."""
+        return float(self.metadata["alpha"])
+
+    def size(self, name):
+        return int(self.metadata[name])
+
+    def strength(self, alpha=None):
+        """`alpha`, or the default; refuses what the lock does not allow."""
+        alpha = self.alpha if alpha is None else float(alpha)
+        if not 0 < alpha <= float(self.metadata["alpha_max"]):
+            raise LockError(f"alpha has to be above 0 and at most {self.metadata['alpha_max']}, not {alpha}")
+        return alpha
+
+    def locked_layers(self):
+        return sorted(set(self.layers.tolist()))
+
+    def displacement(self, layer, alpha=None):
+        """float64 [H * D]: added to the concatenated head outputs of `layer`, the input of o_proj, at every token."""
+        dim = self.size("head_dim")
+        out = np.zeros(self.size("heads") * dim)
+        for k in np.flatnonzero(self.layers == layer):
+            at = int(self.heads[k]) * dim
+            out[at : at + dim] = float(self.sigmas[k]) * self.directions[k].astype(np.float64)
+        return self.strength(alpha) * out
+
+    def output_bias(self, layer, weight, alpha=None):
+        """float64 [E]: `weight` [E, H * D] of o_proj times the displacement. Reads the locked heads' columns alone."""
+        dim = self.size("head_dim")
+        columns = np.concatenate([np.arange(h * dim, (h + 1) * dim) for h in self.heads[self.layers == layer]])
+        return np.asarray(weight[:, columns], np.float64) @ self.displacement(layer, alpha)[columns]
+
+    def check_fits(self, architecture, sizes, config_digest=None):
+        """`sizes` of the model by the names of SIZES; `config_digest` of the model, where it is known."""
+        found = {"architecture": architecture, **{name: str(value) for name, value in sizes.items()}}
+        if config_digest and self.metadata["config_digest"]:
+            found["config_digest"] = config_digest
+        wrong = [f"{name} {self.metadata[name]}, found {value}" for name, value in found.items() if self.metadata[name] != value]
+        if wrong:
+            raise LockError("the lock was made for another model: expected " + "; ".join(wrong))
+
+
+def load(path):
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if metadata.get("format") != "safetylock" or metadata.get("version") != "1":
+        raise LockError(f"{path}: no lock of version 1")
+    if metadata.get("content_digest") != content_digest(metadata, tensors):
+        raise LockError(f"{path}: the content does not match its digest")
+    lock = SafetyLock(metadata, *(tensors[name] for name in ("layers", "heads", "directions", "sigmas")))
+    count, dim = len(lock.layers), lock.size("head_dim")
+    inside = (lock.layers >= 0).all() and (lock.layers < lock.size("layers")).all() and (lock.heads >= 0).all() and (
+        lock.heads < lock.size("heads")).all()
+    if count == 0 or lock.directions.shape != (count, dim) or lock.sigmas.shape != (count,) or not inside:
+        raise LockError(f"{path}: heads, directions and sizes do not fit together")
+    if not np.isfinite(lock.directions).all() or not (lock.sigmas > 0).all():
+        raise LockError(f"{path}: directions have to be finite and sigmas above 0")
+    return lock
+
+
+def content_digest(metadata, tensors):
+    def number(value):
+        return struct.pack("<Q", value)
+
+    def text(value):
+        return number(len(value)) + value
+
+    content = b"safetylock lock 1\n" + number(len(metadata) - ("content_digest" in metadata))
+    for key in sorted(metadata.keys() - {"content_digest"}):
+        content += text(key.encode()) + text(metadata[key].encode())
+    content += number(len(tensors))
+    for name in sorted(tensors):
+        values = tensors[name]
+        content += text(name.encode()) + text(TYPES.get(values.dtype.name, b"?")) + number(values.ndim)
+        content += b"".join(number(extent) for extent in values.shape) + text(values.tobytes())
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,17 @@
+// What a lock adds after o_proj in each locked layer of a loaded model.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+
+#include "safetylock/causal_lm.h"
+#include "safetylock/lock.h"
+
+namespace safetylock {
+
+/// layer -> W_o d, per unit of strength: [E] float32 on the model's device.
+std::map<std::int64_t, at::Tensor> lock_biases(const CausalLM& model, const SafetyLock& lock);
+
+}  // namespace safetylock

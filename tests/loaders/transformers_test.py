@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""examples/python/safetylock_transformers.py against this library: the same tokens and log-probabilities, for every family, by
+hook and by bias, with adapters; and what it refuses.
+
+Environment: SAFETYLOCK_BINARY, SAFETYLOCK_SOURCE.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+BINARY = os.environ["SAFETYLOCK_BINARY"]
+SOURCE = pathlib.Path(os.environ["SAFETYLOCK_SOURCE"])
+MODELS = SOURCE / "tests" / "golden" / "model"
+FAMILIES = sorted(p.parent.name for p in MODELS.glob("*/config.json"))
+sys.path.insert(0, str(SOURCE / "examples" / "python"))
+import safetylock_file  # noqa: E402
+import safetylock_transformers as loader  # noqa: E402
+
+STEPS, LIKELIEST = 12, 20
+logging.disable_progress_bar()
+
+
+def tool(*args):
+    result = subprocess.run([BINARY, *map(str, args), "--json", "--quiet"], capture_output=True, text=True)
+    if result.returncode not in (0, 5):  # 5: a random model has no reason to pass the causal check
+        raise AssertionError(result.stderr)
+    return json.loads(result.stdout)
+
+
+def generated(model, *args):
+    return tool("generate", model, "--prompt", "How do I pick a lock?", "--dtype", "float32", "--max-new-tokens", STEPS,
+                "--logprobs", LIKELIEST, *args)["results"][0]
+
+
+def load(name, **options):
+    return AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=torch.float32, **options).eval()
+
+
+@torch.no_grad()
+def largest_gap(model, reply):
+    """Between the log-probabilities of `reply` and what `model` gives for its tokens; its choices have to be the likeliest."""
+    prompt, tokens = reply["prompt_ids"], reply["token_ids"]
+    assert tokens, "a reply without tokens compares nothing"
+    logprobs = torch.log_softmax(model(torch.tensor([prompt + tokens[:-1]])).logits[0, len(prompt) - 1 :].double(), -1)
+    gap = 0.0
+    for row, step, token in zip(logprobs, reply["logprobs"], tokens):  # an end token has a step and is not among the tokens
+        gap = max([gap] + [abs(row[e["id"]].item() - e["logprob"]) for e in step])
+        gap = max(gap, (row.max() - row[token]).item())
+    return gap
+
+
+class Loader(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.locks = {}
+
+    def lock(self, name):
+        if name not in self.locks:
+            path = pathlib.Path(self.folder.name) / f"{name}.lock.safetensors"
+            tool("extract", MODELS / name, "--pairs", SOURCE / "tests/cli/tiny_pairs.jsonl", "--heads", 4, "-o", path)
+            self.locks[name] = path
+        return self.locks[name]
+
+    def test_every_family_as_this_library(self):
+        for name in FAMILIES:
+            lock = self.lock(name)
+            # Strong enough to be seen in any model.
+            alpha = safetylock_file.load(lock).metadata["alpha_max"]
+            locked = generated(MODELS / name, "--lock", lock, "--alpha", alpha)
+            model = load(name)
+            unlocked = largest_gap(model, locked)
+            before = {key: value.clone() for key, value in model.state_dict().items()}
+            gaps = {}
+            for method in ("hook", "bias"):
+                with loader.apply(model, lock, float(alpha), method=method):
+                    gaps[method] = largest_gap(model, locked)
+                self.assertEqual(largest_gap(model, locked), unlocked, name)
+            self.assertEqual(before.keys(), model.state_dict().keys())
+            for key, value in model.state_dict().items():
+                self.assertTrue(torch.equal(before[key], value), key)
+            print(f"{name}: largest gap {gaps['hook']:.1e} by hook, {gaps['bias']:.1e} by bias; unlocked {unlocked:.1e}")
+            self.assertLess(max(gaps.values()), 5e-5, name)
+            self.assertGreater(unlocked, 20 * max(gaps.values()), name)
+
+    def test_adapters(self):
+        lock, base = self.lock("llama_gqa"), MODELS / "llama_gqa"
+        for targets in (["q_proj", "down_proj"], ["o_proj", "v_proj"]):
+            torch.manual_seed(0)
+            model = get_peft_model(load("llama_gqa"), LoraConfig(r=4, lora_alpha=8, target_modules=targets, init_lora_weights=False))
+            adapter = pathlib.Path(self.folder.name) / "-".join(targets)
+            model.save_pretrained(adapter)
+            locked = generated(base, "--lock", lock, "--alpha", 20, "--adapter", adapter)
+            model = PeftModel.from_pretrained(load("llama_gqa"), adapter).eval()
+            unlocked = largest_gap(model, locked)
+            with loader.apply(model, lock, 20):
+                gap = largest_gap(model, locked)
+            print(f"adapter on {targets}: largest gap {gap:.1e}; unlocked {unlocked:.1e}")
+            self.assertLess(gap, 5e-5)
+            self.assertGreater(unlocked, 20 * gap)
+            if "o_proj" in targets:
+                with self.assertRaisesRegex(loader.LockError, "Merge the adapter"):
+                    loader.apply(model, lock, method="bias")
+                merged = model.merge_and_unload()
+                with loader.apply(merged, lock, 20, method="bias"):
+                    self.assertLess(largest_gap(merged, locked), 5e-5)
+
+    def test_lower_precision_and_generate(self):
+        model = load("llama_gqa").to(torch.bfloat16)
+        ids = torch.tensor([[1, 2, 3]])
+        plain = model(ids).logits
+        with loader.apply(model, self.lock("llama_gqa"), 20):
+            self.assertEqual(model(ids).logits.dtype, torch.bfloat16)
+            self.assertFalse(torch.equal(model(ids).logits, plain))
+            model.generate(ids, max_new_tokens=4, do_sample=False)
+        self.assertTrue(torch.equal(model(ids).logits, plain))
+
+    def test_digests_of_all_families(self):
+        for name in FAMILIES:
+            model, lock = load(name), safetylock_file.load(self.lock(name))
+            self.assertEqual(loader.config_digest(type(model).__name__, model.config), lock.metadata["config_digest"], name)
+
+    def test_refusals(self):
+        model, lock = load("llama_gqa"), self.lock("llama_gqa")
+        for other, word in (("llama_tied", "layers 3, found 2"), ("qwen2", "architecture"), ("llama_head_dim", "head_dim")):
+            with self.assertRaisesRegex(loader.LockError, word):
+                loader.apply(load(other), lock)
+        # Of the same shape, with another rotary base.
+        model.config.rope_parameters["rope_theta"] = 5e5
+        with self.assertRaisesRegex(loader.LockError, "config_digest"):
+            loader.apply(model, lock)
+        model = load("llama_gqa")
+        for alpha in (0, -1, 25, float("nan")):
+            with self.assertRaisesRegex(loader.LockError, "alpha has to be"):
+                loader.apply(model, lock, alpha)
+        with self.assertRaises(ValueError):
+            loader.apply(model, lock, method="other")
+        applied = loader.apply(model, lock)
+        with self.assertRaisesRegex(loader.LockError, "locked already"):
+            loader.apply(model, lock)
+        applied.remove()
+        applied.remove()
+        loader.apply(model, lock).remove()
+        data = bytearray(lock.read_bytes())
+        data[-3] ^= 1
+        damaged = pathlib.Path(self.folder.name) / "damaged.lock.safetensors"
+        damaged.write_bytes(data)
+        with self.assertRaisesRegex(loader.LockError, "digest"):
+            loader.apply(model, damaged)
+
+    def test_numbers_are_the_locks(self):
+        """W_o d by another way: the whole product in float64."""
+        lock, model = safetylock_file.load(self.lock("llama_gqa")), load("llama_gqa")
+        for layer in lock.locked_layers():
+            weight = model.model.layers[layer].self_attn.o_proj.weight.detach().double().numpy()
+            whole = np.zeros(weight.shape[1])
+            for row in np.flatnonzero(lock.layers == layer):
+                at = lock.heads[row] * 8
+                whole[at : at + 8] += 6.0 * np.float64(lock.sigmas[row]) * lock.directions[row]
+            np.testing.assert_allclose(lock.output_bias(layer, weight), weight @ whole, rtol=1e-12, atol=1e-15)
+
+
+if __name__ == "__main__":
+    unittest.main()
