@@ -42,13 +42,6 @@ class Measurement {
   ProgressCallback on_progress_;
 };
 
-Mean shift_of(const Evaluation& locked, const Evaluation& unlocked) {
-  std::vector<double> shifts;
-  for (size_t i = 0; i < locked.results.size(); ++i)
-    shifts.push_back(locked.results[i].refusal_margin - unlocked.results[i].refusal_margin);
-  return mean_of(shifts);
-}
-
 void check(const CausalLM& model, const std::vector<VariantLock>& locks, const EvaluateOptions& options) {
   if (model.default_interventions() != nullptr) {
     throw Error({.code = "lock.state",
@@ -82,8 +75,8 @@ AblationEffects measure_variants(const CausalLM& model, const std::vector<Varian
                          .benign = measure.of(benign),
                          .harmful_shift = {},
                          .benign_shift = {}};
-    effect.harmful_shift = shift_of(effect.harmful, effects.harmful);
-    effect.benign_shift = shift_of(effect.benign, effects.benign);
+    effect.harmful_shift = compare(effects.harmful, effect.harmful).margin_shift;
+    effect.benign_shift = compare(effects.benign, effect.benign).margin_shift;
     if (on_variant) on_variant(effects.variants.size(), effect);
     effects.variants.push_back(std::move(effect));
   }
