@@ -82,7 +82,7 @@ TEST_F(JournalTest, RefusesOtherSettingsAndNamesThem) {
 
 TEST_F(JournalTest, RefusesWhatIsNoJournal) {
   const std::string subject = R"({"subject":{"model":"m","alpha":6.0}})";
-  for (const std::string text :
+  for (const std::string& text :
        {std::string("hello\n"), std::string("{}\n"), std::string("[1]\n"), std::string("{\"subject\":7}\n"),
         subject + "\nhello\n" + R"({"step":"step 0","result":0})" + "\n",
         subject + "\n{\"step\":7,\"result\":0}\n", subject + "\n{\"step\":\"step 0\"}\n",

@@ -6,6 +6,7 @@ Environment as for cli_test.py. EvaluateUtility needs torch and transformers, th
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,8 +151,10 @@ class EvaluateResumeTest(EvaluateCase):
         self.lock, _ = self.extract()
         self.out = self.path("results.json")
         self.partial = self.path("results.json.partial.jsonl")
-        self.args = [*self.model, "--harmful", self.many, "--lock", self.lock, "--base", MODEL, "--batch", 4,
-                     "--max-new-tokens", 20, "-o", self.out]
+        self.base = self.path("base")
+        shutil.copytree(MODEL, self.base)
+        self.args = ["evaluate", MODEL, "--dtype", "float32", "--harmful", self.many, "--lock", self.lock, "--base",
+                     self.base, "--batch", 4, "--max-new-tokens", 20, "-o", self.out]
 
     def stop_after(self, lines, how):
         process = subprocess.Popen([BINARY, *map(str, self.args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -197,6 +200,11 @@ class EvaluateResumeTest(EvaluateCase):
         self.many.write_text(text.replace("fact 200", "fact 2OO"))
         self.assertIn("harmful prompts", self.assert_fails(tool(*self.args), 2, "arg.resume"))
         self.many.write_text(text)
+        weights = self.base / "model.safetensors"
+        times = weights.stat()
+        os.utime(weights, (1, 1))
+        self.assertIn("base files", self.assert_fails(tool(*self.args), 2, "arg.resume"))
+        os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
         self.write("results.json.partial.jsonl", b"<html>\n")
         self.assert_fails(tool(*self.args), 3, "journal.damaged")
 

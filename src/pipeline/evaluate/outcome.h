@@ -12,7 +12,7 @@ namespace safetylock {
 /// A turn that the model ends after fewer tokens is an early end: nothing can be said in them but "no".
 inline constexpr std::int64_t kMinReplyTokens = 3;
 /// Perplexity per token under the base above which a reply is absurd.
-inline constexpr double kMaxBasePerplexity = 200;
+inline constexpr double kMaxBasePerplexity = 100;
 
 /// Share of distinct word pairs among all pairs of neighbouring words; 1 for fewer than two words.
 double distinct_word_pairs(const std::string& reply);
