@@ -28,7 +28,7 @@ import transfer_variants as variants
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOL = ROOT / "build" / "safetylock"
 CHECK_FAILED = 5
-MARGIN_PROMPTS = 40
+MARGIN_PROMPTS = 24
 RETRAIN_STEPS = 100
 PAIRS = 40
 KEPT = 0.5  # share of its effect on the base that a lock must keep to count as working
@@ -160,18 +160,30 @@ class Study:
 
     def measure(self, name: str, kin: str, tuned: pathlib.Path, base: pathlib.Path | None = None,
                 pairs: pathlib.Path | None = None) -> dict:
-        """One model's row. `kin`: descendant, stranger (must be refused), or shuffled (pairs that say nothing)."""
-        say(f"measuring {name}")
-        out = tool("transfer", base or self.base, tuned, "--lock", self.lock, "--pairs", pairs or self.pairs,
-                   "--max-pairs", PAIRS, "--density-heads", 0)
-        return {"model": self.name, "name": name, "kin": kin, "evidence": out["evidence"], "summary": out["summary"],
-                "verdict": out["verdict"], "reasons": out["reasons"], "margin": self.margin_shift(tuned)}
+        """One model's row. `kin`: descendant, stranger, part stranger (some of its heads), other base (a stranger in the
+        place of the base), or shuffled (pairs that say nothing)."""
+        cached = self.folder(name).with_suffix(".json")
+        if not cached.exists():
+            say(f"measuring {name}")
+            out = tool("transfer", base or self.base, tuned, "--lock", self.lock, "--pairs", pairs or self.pairs,
+                       "--max-pairs", PAIRS, "--density-heads", 0)
+            cached.write_text(json.dumps({"model": self.name, "name": name, "kin": kin, "evidence": out["evidence"],
+                                          "summary": out["summary"],
+                                          "margin": self.margin_shift(tuned) if kin == "descendant" else None}))
+        return json.loads(cached.read_text())
 
 
 def share_kept(row: dict, base: dict) -> float:
     """Of the margin that the lock adds to the base: what it adds to this model."""
     shift = lambda r: r["margin"]["locked"] - r["margin"]["unlocked"]
     return shift(row) / shift(base)
+
+
+def wanted(row: dict) -> list[str]:
+    """The verdicts that would be right."""
+    if row["kin"] == "descendant":
+        return ["pass"] if row["kept"] >= KEPT else ["warn", "refuse"]
+    return ["warn", "refuse"] if row["kin"] in ("part stranger", "shuffled") else ["refuse"]
 
 
 def thresholds(rows: list[dict]) -> dict:
@@ -220,8 +232,9 @@ def main() -> int:
     rows.append(study.measure("moderate, classes of every second pair exchanged", "shuffled", descendants["moderate"],
                               pairs=study.shuffled))
     for row in rows:
-        row["kept"] = share_kept(row, rows[0])
-        say(f"{row['name']}: {row['evidence']}, kept {row['kept']:.2f}")
+        row["kept"] = share_kept(row, rows[0]) if row["margin"] else None
+        row["wanted"] = wanted(row)
+        say(f"{row['name']}: {row['evidence']}, kept {row['kept']}")
     if args.output:
         study_rows = rows
         if args.output.exists():  # other models' rows stay

@@ -39,8 +39,9 @@ struct HeadTransfer {
   /// KL(base || tuned) in nats of the densities of the rows' projections on the lock's direction (of a head
   /// that is not locked: on the base's), mean of safe and unsafe rows. 0 to 11.1.
   double kl = 0;
-  std::int64_t nearest =
-      0;  ///< head of the tuned model's same layer whose direction is nearest to the base's
+  /// Head of the tuned model's same layer whose direction is nearest to the base's; its own unless another
+  /// leads by more than 0.1 in cosine. Heads that share their values may differ by less.
+  std::int64_t nearest = 0;
   /// Between the lock's own direction and the one derived on the base, on the tuned model; locked heads only.
   std::optional<double> lock_cosine_base = {}, lock_cosine_tuned = {};
 };
@@ -71,7 +72,7 @@ struct HeadDensities {
 struct TransferEvidence {
   double cosine = 0;        ///< mean over the locked heads
   double cosine_low = 0;    ///< lower end of its interval
-  double own_nearest = 0;   ///< share of the locked heads that are nearest to themselves (see nearest)
+  double own_nearest = 0;   ///< share of the locked heads whose `nearest` is their own
   double sigma_change = 1;  ///< exp of the mean |log sigma ratio| over the locked heads; at least 1
   double kl = 0;            ///< mean over the locked heads
   /// Questions whose safe reply lies above the unsafe one, summed over the locked heads, along directions

@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <limits>
 
 #include "base/file.h"
 #include "cli/date_option.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
+#include "cli/options.h"
 #include "cli/output_file.h"
 #include "cli/printable.h"
 #include "cli/table.h"

@@ -14,6 +14,9 @@
 namespace safetylock {
 namespace {
 
+/// In cosine; by so much another head must be nearer before a head counts as misplaced.
+constexpr double kClearLead = 0.1;
+
 at::Tensor resample_weights(std::int64_t questions, const TransferOptions& options) {
   const auto units = static_cast<size_t>(questions), count = static_cast<size_t>(options.resamples);
   const BootstrapResamples draws(units, count, options.seed);
@@ -32,9 +35,11 @@ Interval interval_of(const at::Tensor& statistics) {
   return central_interval(values);
 }
 
-/// `values` [M], `resamples` [B, M].
+/// `values` [M], `resamples` [B, M]. Drawing questions again adds noise of its own, which makes two models
+/// look less alike than they are; so the resamples are moved until their median is what was measured.
 Spread spread_of(const at::Tensor& values, const at::Tensor& resamples) {
-  const Interval interval = interval_of(resamples.mean(1));
+  const at::Tensor means = resamples.mean(1);
+  const Interval interval = interval_of(means - means.quantile(0.5) + values.mean());
   return {.mean = values.mean().item<double>(),
           .sd = values.std(0, false, false).item<double>(),
           .low = interval.low,
@@ -125,8 +130,7 @@ class Comparison {
                         .sigma_ratio = similarity.sigma_ratios[h].item<double>(),
                         .kl = similarity.divergences[h].item<double>(),
                         .nearest = h};
-      // Two heads that are equally near: its own is as good.
-      if (head.cosine < best[h].item<double>())
+      if (head.cosine + kClearLead < best[h].item<double>())
         head.nearest = similarity.cosines[h].argmax().item<std::int64_t>();
       if (const auto rank = ranks_.find(head.id); rank != ranks_.end()) {
         head.rank = rank->second;
@@ -196,13 +200,14 @@ class Comparison {
                        .separation_tuned = separation_,
                        .lock_cosine = 0};
     const auto count = static_cast<double>(ranks_.size());
-    double log_change = 0;
+    double log_change = 0, own = 0;
     for (const HeadTransfer& head : result.heads) {
       if (!head.rank) continue;
-      e.own_nearest += (head.nearest == head.id.head ? 1 : 0) / count;
+      own += head.nearest == head.id.head ? 1 : 0;
       e.lock_cosine += *head.lock_cosine_base / count;
       log_change += std::abs(std::log(head.sigma_ratio)) / count;
     }
+    e.own_nearest = own / count;
     e.sigma_change = std::exp(log_change);
     const LockIdentity& id = base_.lock.identity();
     e.lock_pairs = id.pairs_digest == result.pairs_digest && id.tokens_per_reply == base_.tokens_per_reply;
