@@ -50,7 +50,7 @@ class Rows {
     rate(item, "refused", set.refused);
     rate(item, "degenerate", set.degenerate);
     rate(item, "refuses_first", set.refuses_first);
-    mean(item, "refusal_margin", set.refusal_margin);
+    if (set.refusal_margin.n > 0) mean(item, "refusal_margin", set.refusal_margin);
     mean(item, "judge_score", set.judge_score);
     rate(item, "judge_harmful", set.judge_harmful);
     mean(item, "base_perplexity", set.base_perplexity);
@@ -115,7 +115,7 @@ std::vector<Fact> answer_facts(const ReportData& data) {
       for (size_t i = 0; i < set->replies.size(); ++i) {
         const Reply& reply = set->replies[i];
         const std::string item = std::string(column.name) + " " + key_of(kind) + " " + std::to_string(i + 1);
-        rows.text(item, "outcome", to_string(reply.outcome));
+        if (reply.outcome) rows.text(item, "outcome", to_string(*reply.outcome));
         rows.number(item, "refusal_margin", reply.refusal_margin);
         rows.number(item, "judge_score", reply.judge_score);
       }
@@ -138,6 +138,7 @@ std::vector<Fact> head_facts(const ReportData& data) {
   for (size_t i = 0; i < e.chosen.size(); ++i)
     rows.count(head_item(e.chosen[i]), "rank in the lock", static_cast<std::int64_t>(i) + 1);
   for (const NamedNumber& number : e.evidence) rows.number("evidence", number.name, number.value);
+  if (e.separates) rows.text("evidence", "permutation.separates", *e.separates ? "yes" : "no");
   if (e.causal_check) {
     rows.mean("causal check harmful", "margin_shift", e.causal_check->harmful);
     rows.mean("causal check benign", "margin_shift", e.causal_check->benign);
@@ -177,6 +178,7 @@ std::vector<Fact> transfer_facts(const ReportData& data) {
   for (size_t i = 0; i < t.reasons.size(); ++i)
     rows.text("transfer", "reason " + std::to_string(i + 1), t.reasons[i]);
   for (const NamedNumber& number : t.thresholds) rows.number("thresholds", number.name, number.value);
+  for (const NamedNumber& number : t.evidence) rows.number("evidence", number.name, number.value);
   for (const auto& [name, summary] : {std::pair("locked heads", &t.locked), std::pair("all heads", &t.all)}) {
     add_spread(rows, name, "cosine", summary->cosine);
     add_spread(rows, name, "sigma_ratio", summary->sigma_ratio);

@@ -135,7 +135,9 @@ Rate read_rate(const JsonObject& parent, const std::string& key) {
 }
 
 std::optional<Rate> optional_rate(const JsonObject& object, const std::string& key) {
-  return object.has(key) ? std::optional(read_rate(object, key)) : std::nullopt;
+  if (!object.has(key)) return std::nullopt;
+  const Rate rate = read_rate(object, key);
+  return rate.n == 0 ? std::nullopt : std::optional(rate);
 }
 
 Mean read_mean(const JsonObject& parent, const std::string& key) {
@@ -150,7 +152,9 @@ Mean read_mean(const JsonObject& parent, const std::string& key) {
 }
 
 std::optional<Mean> optional_mean(const JsonObject& object, const std::string& key) {
-  return object.has(key) ? std::optional(read_mean(object, key)) : std::nullopt;
+  if (!object.has(key)) return std::nullopt;
+  const Mean mean = read_mean(object, key);
+  return mean.n == 0 ? std::nullopt : std::optional(mean);
 }
 
 HeadPlace read_place(const JsonObject& object, std::int64_t layers, std::int64_t heads_per_layer) {

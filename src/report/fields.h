@@ -34,6 +34,7 @@ bool read_flag(const JsonObject& object, const std::string& key);
 
 /// 0 <= count <= n, value = count / n inside [low, high], all in [0, 1].
 Rate read_rate(const JsonObject& object, const std::string& key);
+/// Nothing where nothing was counted. The same below.
 std::optional<Rate> optional_rate(const JsonObject& object, const std::string& key);
 /// value inside [low, high].
 Mean read_mean(const JsonObject& object, const std::string& key);

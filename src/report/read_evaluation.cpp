@@ -9,7 +9,8 @@
 namespace safetylock::report {
 namespace {
 
-Outcome read_outcome(const JsonObject& object) {
+std::optional<Outcome> read_outcome(const JsonObject& object) {
+  if (object.at("outcome").is_null()) return std::nullopt;
   const std::string text = object.string("outcome");
   for (const Outcome outcome : {Outcome::answered, Outcome::refused, Outcome::degenerate})
     if (text == to_string(outcome)) return outcome;
@@ -23,7 +24,7 @@ std::vector<Reply> read_replies(const JsonObject& set) {
     replies.push_back({.prompt = object.string("prompt"),
                        .reply = object.string("reply"),
                        .outcome = read_outcome(object),
-                       .refusal_margin = object.number("refusal_margin"),
+                       .refusal_margin = optional_number(object, "refusal_margin"),
                        .judge_score = optional_number(object, "judge_score")});
   });
   return replies;
@@ -32,15 +33,20 @@ std::vector<Reply> read_replies(const JsonObject& set) {
 // What the file counts must be what its replies show.
 void check_replies(const JsonObject& object, const PromptSet& set) {
   const auto n = static_cast<std::int64_t>(set.replies.size());
-  if (set.refusal_margin.n != n)
-    contradict(object, "results", std::to_string(set.refusal_margin.n) + " results", std::to_string(n));
   double sum = 0;
+  std::int64_t margins = 0;
   std::map<Outcome, std::int64_t> found;
   for (const Reply& reply : set.replies) {
-    sum += reply.refusal_margin;
-    ++found[reply.outcome];
+    if (reply.outcome) ++found[*reply.outcome];
+    if (!reply.refusal_margin) continue;
+    sum += *reply.refusal_margin;
+    ++margins;
   }
-  const double mean = n == 0 ? 0.0 : sum / static_cast<double>(n);
+  if (set.refusal_margin.n != margins)
+    contradict(object, "refusal_margin",
+               "a mean over the " + std::to_string(margins) + " margins of the results",
+               "over " + std::to_string(set.refusal_margin.n));
+  const double mean = margins == 0 ? 0.0 : sum / static_cast<double>(margins);
   if (std::abs(mean - set.refusal_margin.value) > 1e-6 * (1 + std::abs(mean)))
     contradict(object, "refusal_margin", "the mean of the results, " + shortest(mean),
                shortest(set.refusal_margin.value));

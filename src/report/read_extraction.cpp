@@ -74,6 +74,10 @@ Extraction read_extraction(const JsonObject& root, int version) {
   extraction.causal_check = read_causal_check(root);
   extraction.seconds = numbers_below(root, "seconds");
   extraction.evidence = numbers_below(root, "evidence");
+  if (root.has("evidence") && root.object("evidence").has("permutation")) {
+    const JsonObject permutation = root.object("evidence").object("permutation");
+    if (permutation.has("separates")) extraction.separates = read_flag(permutation, "separates");
+  }
   extraction.pairs_per_second = root.number_or("pairs_per_second", 0);
   return extraction;
 }

@@ -108,6 +108,7 @@ Transfer read_transfer(const JsonObject& root) {
       contradict(root, "densities", "at most " + std::to_string(kMostDensities) + " heads", "more");
   });
   transfer.thresholds = numbers_below(root, "thresholds");
+  transfer.evidence = numbers_below(root, "evidence");
   transfer.verdict = root.string("verdict");
   if (transfer.verdict != "pass" && transfer.verdict != "warn" && transfer.verdict != "refuse")
     throw Error({"cfg.range", root.file(), root.pointer_to("verdict"), "pass, warn or refuse",

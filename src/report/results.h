@@ -28,8 +28,8 @@ const char* to_string(Outcome outcome) noexcept;
 
 struct Reply {
   std::string prompt, reply;
-  Outcome outcome = Outcome::answered;
-  double refusal_margin = 0;
+  std::optional<Outcome> outcome;        ///< nothing where only margins were measured
+  std::optional<double> refusal_margin;  ///< nothing where a server does not tell
   std::optional<double> judge_score;
 };
 
@@ -54,7 +54,7 @@ struct PromptSet {
   Rate refuses_first;
   Mean refusal_margin;
   std::optional<Mean> judge_score;    ///< 1 to 5
-  std::optional<Rate> judge_harmful;  ///< judged harmful
+  std::optional<Rate> judge_harmful;  ///< a score of 5
   std::optional<Mean> base_perplexity, distinct_2;
   std::optional<Rate> early_end;
   std::optional<double> seconds;
@@ -146,6 +146,7 @@ struct Extraction {
   std::optional<MarginShift> causal_check;
   std::vector<NamedNumber> seconds;   ///< by step
   std::vector<NamedNumber> evidence;  ///< "permutation.rounds" ...
+  std::optional<bool> separates;      ///< the best head beats labels that mean nothing
   double pairs_per_second = 0;
 };
 
@@ -183,8 +184,8 @@ struct Transfer {
   std::vector<TransferHead> heads;
   TransferSummary locked, all;
   std::vector<Density> densities;
-  std::vector<NamedNumber> thresholds;
-  std::string verdict;  ///< pass, warn or refuse
+  std::vector<NamedNumber> thresholds, evidence;  ///< by dotted names
+  std::string verdict;                            ///< pass, warn or refuse
   std::vector<std::string> reasons;
   std::optional<double> seconds;
 };

@@ -40,16 +40,18 @@ std::vector<Row> rows_of(const std::vector<Column>& all, Kind kind) {
 std::string reply_markup(const Column& column, const Reply* reply) {
   const std::string name = tag("span", "class=\"who " + std::string(column.css_class) + "\"", column.name);
   if (reply == nullptr) return tag("div", "class=\"reply\"", tag("p", "class=\"head\"", name + " not asked"));
-  const std::string outcome = to_string(reply->outcome);
-  std::string facts = " margin " + with_sign(reply->refusal_margin, 1);
-  if (reply->judge_score) facts += ", judge " + fixed(*reply->judge_score, 1);
+  const std::string outcome = reply->outcome ? to_string(*reply->outcome) : "no reply";
+  std::string figures;
+  if (reply->refusal_margin) figures += " margin " + with_sign(*reply->refusal_margin, 1);
+  if (reply->judge_score)
+    figures += (figures.empty() ? " judge " : ", judge ") + fixed(*reply->judge_score, 0);
   const std::string text = reply->reply.empty() ? tag("p", "class=\"nothing\"", "(nothing)")
                                                 : tag("p", "class=\"text\" dir=\"auto\"",
                                                       escaped(cut(reply->reply, kLongestText)));
   return tag("div", "class=\"reply\"",
              tag("p", "class=\"head\"",
                  name + " " + tag("span", "class=\"outcome " + outcome + "\"", outcome) +
-                     tag("span", "class=\"facts\"", facts)) +
+                     tag("span", "class=\"facts\"", figures)) +
                  text);
 }
 

@@ -122,9 +122,11 @@ std::string numbers_table(const ReportData& data) {
     add(kind, "refused", [&](const PromptSet& s) { return rate(s.refused); });
     add(kind, "degenerate", [&](const PromptSet& s) { return rate(s.degenerate); });
     add(kind, "likeliest first token refuses", [&](const PromptSet& s) { return rate(s.refuses_first); });
-    add(kind, "refusal margin", [&](const PromptSet& s) { return with_interval(s.refusal_margin, 2, true); });
+    add(kind, "refusal margin", [&](const PromptSet& s) {
+      return s.refusal_margin.n == 0 ? std::string() : with_interval(s.refusal_margin, 2, true);
+    });
     add(kind, "judge’s score, 1 to 5", [&](const PromptSet& s) { return mean(s.judge_score, 2); });
-    add(kind, "judged harmful",
+    add(kind, "judged fully harmful",
         [&](const PromptSet& s) { return s.judge_harmful ? rate(*s.judge_harmful) : std::string(); });
     add(kind, "perplexity of replies under the base",
         [&](const PromptSet& s) { return mean(s.base_perplexity, 1); });

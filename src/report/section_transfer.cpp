@@ -91,11 +91,15 @@ std::string heads_markup(const Transfer& t) {
 }
 
 std::string thresholds_markup(const Transfer& t) {
-  if (t.thresholds.empty()) return "";
-  std::vector<std::vector<std::string>> rows = {{"Threshold of the verdict", "value"}};
-  for (const NamedNumber& number : t.thresholds) rows.push_back({number.name, shortest(number.value)});
-  return tag("details", "",
-             tag("summary", "", "Thresholds") + table("What pass, warn and refuse mean", rows));
+  std::string tables;
+  const auto add = [&](const std::string& caption, const std::vector<NamedNumber>& numbers) {
+    std::vector<std::vector<std::string>> rows = {{"Name in the file", "value"}};
+    for (const NamedNumber& number : numbers) rows.push_back({number.name, shortest(number.value)});
+    if (rows.size() > 1) tables += table(caption, rows);
+  };
+  add("Measured", t.evidence);
+  add("Thresholds", t.thresholds);
+  return tables.empty() ? "" : tag("details", "", tag("summary", "", "What the verdict rests on") + tables);
 }
 
 std::string densities_markup(const Transfer& t) {
@@ -119,10 +123,9 @@ std::string densities_markup(const Transfer& t) {
 std::string transfer_section(const ReportData& data) {
   constexpr const char* kHeading = "Does it carry over?";
   if (!data.transfer)
-    return section(
-        "transfer", kHeading,
-        how_to_get("No transfer was given. To get it:",
-                   "safetylock transfer BASE TUNED --lock LOCK --pairs FILE --json > transfer.json"));
+    return section("transfer", kHeading,
+                   how_to_get("No transfer was given. To get it:",
+                              "safetylock transfer BASE TUNED --lock LOCK --pairs FILE -o transfer.json"));
   const Transfer& t = *data.transfer;
   return section(
       "transfer", kHeading,

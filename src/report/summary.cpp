@@ -130,6 +130,9 @@ void add_notes(const ReportData& data, Summary& summary) {
     summary.notes.push_back(
         "The causal check failed when the lock was made: on the base itself it moves benign prompts "
         "as well as harmful ones, or harmful ones not for certain.");
+  if (data.extraction && data.extraction->separates == false)
+    summary.notes.push_back(
+        "The lock’s heads tell safe from unsafe replies no better than heads do whose labels mean nothing.");
   if (data.transfer && data.transfer->verdict != "pass")
     summary.notes.push_back("Transfer: " + data.transfer->verdict +
                             ". The directions of the base do not carry over to this model without reserve.");

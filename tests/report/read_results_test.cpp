@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "report/report_data.h"
 #include "sample.h"
 #include "support/errors.h"
@@ -22,17 +24,39 @@ TEST(ReadResults, SoundFilesAreRead) {
     EXPECT_EQ(code(json), "no error") << json["schema"];
 }
 
-// Every file that the project has published, made by the tool as it was then.
-TEST(ReadResults, PublishedFilesOfVersion1) {
-  const std::string folder = std::string(SAFETYLOCK_SOURCE_DIR) + "/docs/results/qwen2.5-coder-1.5b-";
-  for (const char* name : {"score-base", "score-tuned", "score-locked", "choose-fine", "choose-coarse"})
-    EXPECT_EQ(code_of([&] { (void)read_result_file(folder + name + ".json"); }), "no error") << name;
-  const auto locked = std::get<Evaluation>(read_result_file(folder + "score-locked.json"));
+// Every file that the project has published, made by the real commands.
+TEST(ReadResults, PublishedFilesAreRead) {
+  size_t n = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(SAFETYLOCK_SOURCE_DIR) + "/docs/results")) {
+    if (entry.path().extension() != ".json") continue;
+    EXPECT_EQ(code_of([&] { (void)read_result_file(entry.path().string()); }), "no error") << entry.path();
+    ++n;
+  }
+  EXPECT_GE(n, 4U);
+}
+
+// One run a file, its sets and its lock at the top.
+TEST(ReadResults, EvaluateVersion1) {
+  Json json = {{"schema", "safetylock.evaluate/1"},
+               {"model", "m"},
+               {"adapter", "a"},
+               {"lock", "base.lock.safetensors"},
+               {"lock_digest", "d1"},
+               {"alpha", 10.0},
+               {"apply_seconds", 0.001},
+               {"max_new_tokens", 48},
+               {"harmful", test::prompt_set(14, 86, 0)},
+               {"benign", nullptr}};
+  const auto locked = std::get<Evaluation>(read(json));
   ASSERT_TRUE(locked.locked);
   EXPECT_FALSE(locked.unlocked);
   EXPECT_EQ(locked.locked->sets[Kind::harmful]->answered.count, 14);
-  EXPECT_EQ(locked.locked->sets[Kind::benign]->refused.count, 11);
+  EXPECT_FALSE(locked.locked->sets[Kind::benign]);
   EXPECT_EQ(locked.lock->alpha, 10.0);
+  json["lock"] = json["lock_digest"] = nullptr;
+  json["alpha"] = 0.0;
+  EXPECT_TRUE(std::get<Evaluation>(read(json)).unlocked);
 }
 
 TEST(ReadResults, ExtractVersion1ScoresTheLocksHeadsAlone) {
@@ -84,6 +108,16 @@ TEST(ReadResults, CountsThatCannotBe) {
   EXPECT_EQ(changed(good, set + "results/0/outcome", "helped"), "cfg.range");
   EXPECT_EQ(changed(good, set + "results/0/refusal_margin", 9.0), "data.contradiction");
   EXPECT_EQ(changed(good, set + "refusal_margin/low", 2.0), "data.contradiction");
+  // Margins alone, and a server that tells none: what is missing is no contradiction.
+  Json margins = good;
+  Json& first = margins["runs"]["locked"]["sets"]["harmful"];
+  for (const char* key : {"answered", "refused", "degenerate"}) first[key] = test::rate(0, 0);
+  for (Json& result : first["results"]) result["outcome"] = nullptr;
+  EXPECT_EQ(code(margins), "no error");
+  for (Json& result : first["results"]) result["refusal_margin"] = nullptr;
+  EXPECT_EQ(code(margins), "data.contradiction");
+  first["refusal_margin"] = {{"n", 0}, {"value", 0.0}, {"low", 0.0}, {"high", 0.0}};
+  EXPECT_EQ(code(margins), "no error");
   Json shorter = good;
   shorter["runs"]["locked"]["sets"]["harmful"]["results"].erase(0);
   EXPECT_EQ(code(shorter), "data.contradiction");
@@ -97,7 +131,8 @@ TEST(ReadResults, C1_C4_NumbersThatAreNone) {
   const std::string set = "/runs/locked/sets/harmful/";
   for (const Json& bad : {Json(nullptr), Json("1"), Json(true), Json::array({1})}) {
     EXPECT_EQ(changed(good, set + "answered/value", bad), "cfg.type") << bad;
-    EXPECT_EQ(changed(good, set + "results/0/refusal_margin", bad), "cfg.type") << bad;
+    EXPECT_EQ(changed(good, set + "results/0/refusal_margin", bad),
+              bad.is_null() ? "data.contradiction" : "cfg.type");
     EXPECT_EQ(changed(test::extraction(), "/ranking/0/accuracy", bad), "cfg.type") << bad;
     EXPECT_EQ(changed(test::transfer(), "/densities/0/base/safe/1", bad), "cfg.type") << bad;
   }
@@ -107,7 +142,7 @@ TEST(ReadResults, C1_C4_NumbersThatAreNone) {
             "json.syntax");
   const auto e = error_of([&] {
     Json json = good;
-    json[Json::json_pointer(set + "results/0/refusal_margin")] = nullptr;
+    json[Json::json_pointer(set + "results/0/refusal_margin")] = "1";
     (void)read(json);
   });
   ASSERT_TRUE(e);

@@ -128,9 +128,13 @@ def extract(rng, layers=LAYERS, heads=HEADS):
             "seed": 0, "alpha": 6.0, "pairs_per_second": 1.52, "layers": layers, "heads_per_layer": heads, "ranking": scored,
             "seconds": {"load": 3.1, "collect": 105.4, "rank": 9.8, "derive": 0.2, "causal_check": 27.5, "total": 146.0},
             "heads": [dict(h, sigma=0.1234) for h in scored[:CHOSEN]],
-            "evidence": {"permutation": {"rounds": 100, "top_accuracy_quantile_95": 0.623, "p_top": 0.0099},
-                         "stability": {"rounds": 50, "k": CHOSEN, "mean_jaccard": 0.71},
-                         "paper": {"accuracy": 0.991, "grouped": 0.942, "leak": 0.049}},
+            "evidence": {"permutation": {"rounds": 20, "top_accuracy": [0.6] * 20, "top_accuracy_quantile_95": 0.623,
+                                         "mean_accuracy": 0.5, "p_best": 0.0476, "separates": True},
+                         "stability": {"rounds": 5, "k": CHOSEN, "mean_jaccard": 0.71, "chance_jaccard": 0.04,
+                                       "mean_shared": 19.9, "chance_shared": 1.7},
+                         "paper": {"k": CHOSEN, "accuracy": 0.981, "row_split_accuracy": 0.971, "grouped_accuracy": 0.922,
+                                   "leak": 0.049, "leak_of_all_heads": 0.061, "shared_heads": 17,
+                                   "accuracy_on_shuffled_labels": 0.62}},
             "causal_check": {"harmful_unlocked": mean([4.0, 5.0]), "harmful_locked": mean([8.0, 9.0]),
                              "harmful_shift": {"n": 32, "value": 3.9, "low": 3.6, "high": 4.4},
                              "benign_unlocked": mean([-1.0, 0.0]), "benign_locked": mean([3.0, 4.5]),
@@ -171,7 +175,8 @@ def transfer(rng, chosen):
             "pairs_digest": "ab" * 32, "layers": LAYERS, "heads_per_layer": HEADS, "heads": heads,
             "summary": {name: {key: spread([h[key] for h in group]) for key in ("cosine", "sigma_ratio", "kl")}
                         for name, group in groups.items()},
-            "densities": densities, "thresholds": {"pass": {"cosine": 0.9}, "refuse": {"cosine": 0.5}}, "verdict": "pass",
+            "densities": densities, "evidence": {"cosine": 0.976, "cosine_low": 0.971, "sigma_change": 0.02, "base_differs": False},
+            "thresholds": {"pass_cosine": 0.9, "refuse_cosine": 0.5}, "verdict": "pass",
             "reasons": ["The mean cosine of the locked heads, 0.976, is above 0.9."], "seconds": 211.4}
 
 

@@ -82,10 +82,12 @@ TEST(Summary, WhatSpeaksAgainstItIsSaid) {
   Json failed = test::extraction();
   failed["causal_check"] = {
       {"harmful_shift", test::mean(3)}, {"benign_shift", test::mean(3)}, {"passed", false}};
+  failed["evidence"] = {{"permutation", {{"rounds", 20}, {"separates", false}}}};
   const Summary summary = summary_of({evaluation(), failed, test::transfer()});
   std::string notes;
   for (const std::string& note : summary.notes) notes += note + "\n";
   EXPECT_NE(notes.find("causal check failed"), std::string::npos);
+  EXPECT_NE(notes.find("labels mean nothing"), std::string::npos);
   EXPECT_NE(notes.find("Transfer: warn"), std::string::npos);
 }
 
