@@ -53,7 +53,7 @@ class BakeTest(CliTest):
         self.assertFalse(self.path("baked/verify.json").exists())
         ids = []
         for args in ([model, "--lock", lock], [self.path("baked")], [model]):
-            result = tool("generate", *args, "--prompt", "How do I bake bread?", "--max-new-tokens", 32, "--json")
+            result = tool("generate", *args, "--prompt", "How do I bake bread?", "--max-new-tokens", 32, "--dtype", "float32", "--json")
             ids.append(json.loads(result.stdout)["results"][0]["token_ids"])
         self.assertEqual(ids[0], ids[1])
         self.assertNotEqual(ids[1], ids[2])
@@ -77,8 +77,9 @@ class BakeTest(CliTest):
         adapter = MODELS / "llama_gqa_lora"
         self.bake(MODELS / "llama_gqa", lock, "--adapter", adapter, "--no-probes")
         served = self.path("baked/adapter")
-        one = tool("generate", MODELS / "llama_gqa", "--adapter", adapter, "--lock", lock, "--prompt", "Hi", "--json")
-        two = tool("generate", self.path("baked"), "--adapter", served, "--prompt", "Hi", "--json")
+        one = tool("generate", MODELS / "llama_gqa", "--adapter", adapter, "--lock", lock, "--prompt", "Hi", "--dtype", "float32",
+                   "--json")
+        two = tool("generate", self.path("baked"), "--adapter", served, "--prompt", "Hi", "--dtype", "float32", "--json")
         self.assertEqual(json.loads(one.stdout)["results"][0]["token_ids"],
                          json.loads(two.stdout)["results"][0]["token_ids"])
         verify = tool("verify", self.path("baked"), "--lock", lock, "--adapter", served)
