@@ -64,18 +64,22 @@ class Check:
 
     def served_gap(self, url, expected):
         """The served model's next token and log-probabilities behind each prompt and each beginning of our reply to it. `ties`: steps
-        whose token differs where our two likeliest are nearer than twice the gap."""
-        equal = ties = total = 0
+        whose token differs where our two likeliest are nearer than twice the gap; `ended`: where llama.cpp takes the token for an end of
+        the reply (it does so by spelling, <|endoftext|> among them) and gives no log-probabilities."""
+        equal = ties = ended = total = 0
         gaps = []
         for want in expected:
             for i, (token, step) in enumerate(zip(want["token_ids"], want["logprobs"])):
                 tokens, steps = complete(url, want["prompt_ids"] + want["token_ids"][:i], 1, LOGPROBS)
+                total += 1
+                if not steps:
+                    ended += 1
+                    continue
                 here = [abs(steps[0][e["id"]] - e["logprob"]) for e in step if e["id"] in steps[0]]
                 gaps += here
-                total += 1
                 equal += tokens[0] == token
                 ties += tokens[0] != token and step[0]["logprob"] - step[1]["logprob"] < 2 * max(here, default=0)
-        return {"tokens_equal": equal, "ties": ties, "tokens": total, "logprobs": len(gaps), "largest_gap": max(gaps, default=None),
+        return {"tokens_equal": equal, "ties": ties, "ended": ended, "tokens": total, "logprobs": len(gaps), "largest_gap": max(gaps, default=None),
                 "rms_gap": (sum(g * g for g in gaps) / max(len(gaps), 1)) ** 0.5}
 
     def verify(self, url, lock, *against):
@@ -88,7 +92,7 @@ class Check:
         row["verify_base"] = self.verify(url, lock, "--base", base, *alpha)
         if probes:
             row["verify_expect"] = self.verify(url, lock, "--expect", probes)
-        good = row["logprobs"] > 0 and row["largest_gap"] <= limit and row["tokens_equal"] + row["ties"] == row["tokens"] and row["verify_base"]["verdict"] == "locked" and (
+        good = row["logprobs"] > 0 and row["largest_gap"] <= limit and row["tokens_equal"] + row["ties"] + row["ended"] == row["tokens"] and row["verify_base"]["verdict"] == "locked" and (
             not probes or row["verify_expect"]["verdict"] == "locked")
         self.note("served", row, good)
 

@@ -72,6 +72,8 @@ def complete(url, prompt_ids, tokens, logprobs):
     reply = post(url + "/v1/completions", {"model": model, "prompt": prompt_ids, "max_tokens": tokens, "logprobs": logprobs,
                                            "temperature": 0, "return_tokens_as_token_ids": True})
     found = reply["choices"][0]["logprobs"]
+    if found is None:  # llama.cpp, where the token ends the reply
+        return [], []
     if "content" in found:  # llama.cpp
         return [c["id"] for c in found["content"]], [{t["id"]: t["logprob"] for t in c["top_logprobs"]} for c in found["content"]]
     number = lambda name: int(name.removeprefix("token_id:"))  # noqa: E731

@@ -21,7 +21,8 @@ struct Planted {
     const double x = std::sin(3.7 * static_cast<double>(i) + 1);
     return -4 + 2 * std::cos(static_cast<double>(i)) + size * (share * x + bend * share * share * x * x);
   }
-  std::vector<ServedValue> values(double share, double noise, const std::vector<double>& shares = kShares) const {
+  std::vector<ServedValue> values(double share, double noise,
+                                  const std::vector<double>& shares = kShares) const {
     std::mt19937 random(7);
     std::normal_distribution<double> normal(0, 1);
     std::vector<ServedValue> out;
@@ -38,7 +39,8 @@ TEST(ServedVerdict, FindsTheShare) {
   for (const double noise : {0.0, 1e-5, 3e-3, 0.02}) {
     for (const double share : kShares) {
       const ServedVerdict v = judge_served(kShares, Planted().values(share, noise));
-      EXPECT_EQ(v.verdict, share == 1 ? LockVerdict::locked : LockVerdict::not_locked) << share << " " << noise;
+      EXPECT_EQ(v.verdict, share == 1 ? LockVerdict::locked : LockVerdict::not_locked)
+          << share << " " << noise;
       EXPECT_NEAR(v.share, share, 0.02 + noise) << noise;
       EXPECT_EQ(v.values, 200U);
       EXPECT_NEAR(v.unexplained, noise, 0.01 * noise + 5e-3);
@@ -47,7 +49,9 @@ TEST(ServedVerdict, FindsTheShare) {
 }
 
 TEST(ServedVerdict, SaysWhichKindOfNotLocked) {
-  const auto reason = [](double share) { return judge_served(kShares, Planted().values(share, 1e-4)).reason; };
+  const auto reason = [](double share) {
+    return judge_served(kShares, Planted().values(share, 1e-4)).reason;
+  };
   EXPECT_NE(reason(0).find("dropped"), std::string::npos);
   EXPECT_NE(reason(0.5).find("0.5 times"), std::string::npos) << reason(0.5);
   EXPECT_NE(reason(-1).find("-1 times"), std::string::npos) << reason(-1);
@@ -66,15 +70,19 @@ TEST(ServedVerdict, AnotherModelIsNotLocked) {
 
 TEST(ServedVerdict, WhatNoiseHidesCannotBeTold) {
   for (const double share : {0.0, 1.0}) {
-    EXPECT_EQ(judge_served(kShares, Planted{.size = 1e-3}.values(share, 0)).verdict, LockVerdict::cannot_tell);
-    EXPECT_EQ(judge_served(kShares, Planted{.size = 0.02}.values(share, 0.03)).verdict, LockVerdict::cannot_tell);
+    EXPECT_EQ(judge_served(kShares, Planted{.size = 1e-3}.values(share, 0)).verdict,
+              LockVerdict::cannot_tell);
+    EXPECT_EQ(judge_served(kShares, Planted{.size = 0.02}.values(share, 0.03)).verdict,
+              LockVerdict::cannot_tell);
   }
   EXPECT_EQ(judge_served(kShares, {}).verdict, LockVerdict::cannot_tell);
 }
 
 TEST(ServedVerdict, TwoSharesAreEnoughToTellLockedAndDropped) {
   const std::vector<double> two = {0, 1};
-  const auto state = [&](double share) { return judge_served(two, Planted().values(share, 3e-3, two)).verdict; };
+  const auto state = [&](double share) {
+    return judge_served(two, Planted().values(share, 3e-3, two)).verdict;
+  };
   EXPECT_EQ(state(1), LockVerdict::locked);
   for (const double share : {0.0, 0.5, 2.0, -1.0}) EXPECT_EQ(state(share), LockVerdict::not_locked) << share;
 }
