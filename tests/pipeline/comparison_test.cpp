@@ -108,9 +108,9 @@ TEST(Comparison, PlantedReplies) {
 
 TEST(BasePerplexity, OfPlantedReplies) {
   // The base is certain of each character of its own reply, and finds any other of V equally unlikely.
-  const CausalLM base = chain_model("Sure, big");
+  const CausalLM base = chain_model("Q7J");
   const auto perplexities =
-      reply_perplexities(base, {said("Sure, big"), said("zzzzzzzzzz"), said("")}, {.batch_size = 2});
+      reply_perplexities(base, {said("Q7J"), said("zzzzzzzzzz"), said("")}, {.batch_size = 2});
   EXPECT_NEAR(perplexities[0].value(), 1, 1e-3);
   EXPECT_GT(perplexities[1].value(), kMaxBasePerplexity);
   EXPECT_EQ(perplexities[2], std::nullopt);

@@ -89,10 +89,10 @@ TEST(Text, MeansAreOverTokens) {
 }
 
 TEST(Choices, TheLikeliestPerTokenIsChosen) {
-  const CausalLM model = chain_model("Sure, big");
-  const std::vector<ChoiceQuestion> questions = {{"Who?", {"Sure", "nobody at all", "X"}, 0},
-                                                 {"Who?", {"X", "Sure, big"}, 1},
-                                                 {"Who?", {"Sure, big", "I"}, 1}};
+  const CausalLM model = chain_model("Q7J");
+  ASSERT_EQ(model.tokenizer().encode("Q7J").ids.size(), 3U) << "a token each, as they are planted";
+  const std::vector<ChoiceQuestion> questions = {
+      {"Who?", {"Q7J", "nobody at all", "X"}, 0}, {"Who?", {"X", "Q7J"}, 1}, {"Who?", {"Q7J", "I"}, 1}};
   for (const std::int64_t batch : {1, 3, 16}) {
     const auto results = answer_choices(model, questions, {.batch_size = batch});
     ASSERT_EQ(results.size(), 3U);
