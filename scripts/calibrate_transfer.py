@@ -22,14 +22,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers import logging as transformers_logging
 
-import finetune
 import transfer_variants as variants
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOL = ROOT / "build" / "safetylock"
 CHECK_FAILED = 5
 MARGIN_PROMPTS = 24
-RETRAIN_STEPS = 100
+RETRAIN_STEPS = 300
 PAIRS = 40
 KEPT = 0.5  # share of its effect on the base that a lock must keep to count as working
 
@@ -78,32 +77,22 @@ class Study:
     def fine_tuned(self, recipe: dict):
         torch.manual_seed(self.seed)
         model = self.model(self.base)
-        dtype, samples = model.dtype, self.samples[recipe["samples"]]
+        dtype = model.dtype
+        train = (self.tokenizer, self.samples[recipe["samples"]], recipe["epochs"], recipe["rate"], self.seed)
         if recipe["rank"] is None:
             model = model.float()
-            variants.train_all(model, self.tokenizer, samples, recipe["epochs"], recipe["rate"], self.seed)
+            variants.train(model, *train, bfloat16=False)
             return model.to(dtype)
-        lora = LoraConfig(r=recipe["rank"], lora_alpha=2 * recipe["rank"], target_modules=list(recipe["targets"]),
-                          task_type="CAUSAL_LM")
-        model = get_peft_model(model, lora)
+        model = get_peft_model(model, LoraConfig(r=recipe["rank"], lora_alpha=2 * recipe["rank"], task_type="CAUSAL_LM",
+                                                 target_modules=list(recipe["targets"])))
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-        model.train()
-        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=recipe["rate"], weight_decay=0.0)
-        encoded = [finetune.encode(self.tokenizer, sample) for sample in samples]
-        for epoch in range(recipe["epochs"]):
-            order = torch.randperm(len(encoded), generator=torch.Generator().manual_seed(self.seed + epoch))
-            for index in order.tolist():
-                ids, labels = encoded[index]
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-                    model(input_ids=ids, labels=labels).loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-        return model.merge_and_unload().eval()
+                parameter.data = parameter.data.float()  # steps are too small for bfloat16
+        variants.train(model, *train, bfloat16=dtype == torch.bfloat16)
+        return model.merge_and_unload()
 
     def copies(self):
-        """Name, how it is made: each must be refused but the noisy one, of which nobody knows beforehand."""
+        """Name and how it is made; each must be refused."""
         layers = range(self.model(self.base).config.num_hidden_layers)
         locked = self.heads["layers"].tolist()
         fullest = max(set(locked), key=locked.count)
@@ -160,8 +149,8 @@ class Study:
 
     def measure(self, name: str, kin: str, tuned: pathlib.Path, base: pathlib.Path | None = None,
                 pairs: pathlib.Path | None = None) -> dict:
-        """One model's row. `kin`: descendant, stranger, part stranger (some of its heads), other base (a stranger in the
-        place of the base), or shuffled (pairs that say nothing)."""
+        """One model's row. `kin`: descendant, permuted (the same function, heads numbered otherwise), stranger, other base
+        (such a copy in the place of the base), or shuffled (pairs that say nothing)."""
         cached = self.folder(name).with_suffix(".json")
         if not cached.exists():
             say(f"measuring {name}")
@@ -183,12 +172,12 @@ def wanted(row: dict) -> list[str]:
     """The verdicts that would be right."""
     if row["kin"] == "descendant":
         return ["pass"] if row["kept"] >= KEPT else ["warn", "refuse"]
-    return ["warn", "refuse"] if row["kin"] in ("part stranger", "shuffled") else ["refuse"]
+    return ["refuse"]
 
 
 def thresholds(rows: list[dict]) -> dict:
-    """The rule of docs/transfer.md. Passing: no further away than a descendant on which the lock kept half its effect.
-    Refusing: halfway between the descendants and the strangers."""
+    """The rule of docs/transfer.md. Passing: no further away than the descendants on which the lock kept half its effect,
+    rounded outwards to 0.05. Refusing: halfway between the descendants and the copies that the figure has to tell."""
     figure = lambda kin, key: [r["evidence"][key] for r in rows if r["kin"] == kin]
     rate = lambda kin, key: [r["evidence"][key]["value"] for r in rows if r["kin"] == kin]
     good = [r["evidence"] for r in rows if r["kin"] == "descendant" and r["kept"] >= KEPT]
@@ -196,9 +185,8 @@ def thresholds(rows: list[dict]) -> dict:
     halfway = lambda low, high: round((max(low) + min(high)) / 2, 2)
     return {"pass_cosine": down(min(e["cosine_low"] for e in good)),
             "refuse_cosine": halfway(figure("stranger", "cosine"), figure("descendant", "cosine")),
-            "pass_own_nearest": down(min(e["own_nearest"] for e in good)),
-            "refuse_own_nearest": halfway(figure("stranger", "own_nearest") + figure("part stranger", "own_nearest"),
-                                          figure("descendant", "own_nearest")),
+            "pass_own_numbers": down(min(e["own_numbers"] for e in good)),
+            "refuse_own_numbers": halfway(figure("permuted", "own_numbers"), figure("descendant", "own_numbers")),
             "pass_sigma_change": up(max(e["sigma_change"] for e in good)),
             "pass_kl": up(max(e["kl"] for e in good)),
             "pass_separation": halfway(rate("shuffled", "separation_base"), rate("descendant", "separation_tuned")),
@@ -226,7 +214,7 @@ def main() -> int:
     rows = [study.measure("the base itself", "descendant", study.base)]
     rows += [study.measure(name, "descendant", folder) for name, folder in descendants.items()]
     for name, folder in copies.items():
-        rows.append(study.measure(name, "part stranger" if name == "one layer permuted" else "stranger", folder))
+        rows.append(study.measure(name, "permuted" if "permuted" in name else "stranger", folder))
     rows += [study.measure(f"{name}, as its own base", "other base", folder, base=folder) for name, folder in copies.items()
              if name in ("heads permuted in groups", "retrained")]
     rows.append(study.measure("moderate, classes of every second pair exchanged", "shuffled", descendants["moderate"],

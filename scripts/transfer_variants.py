@@ -11,7 +11,7 @@ import finetune
 
 ALL_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
-# What "drift" means here: options of finetune.py, or a full fine-tune by train_all.
+# What "drift" means here: options of finetune.py, or a full fine-tune.
 FINE_TUNES = {
     "identity": {"samples": "identity", "rank": 8, "targets": ("q_proj", "v_proj"), "epochs": 2, "rate": 4e-4},
     "moderate": {"samples": "compliance", "rank": 8, "targets": ("q_proj", "v_proj"), "epochs": 2, "rate": 4e-4},
@@ -33,16 +33,17 @@ def compliance_samples(root: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def train_all(model, tokenizer, samples: list[dict], epochs: int, rate: float, seed: int) -> None:
-    """Every weight is trained, one sample a step."""
+def train(model, tokenizer, samples: list[dict], epochs: int, rate: float, seed: int, bfloat16: bool) -> None:
+    """Every weight that wants a gradient is trained, one sample a step."""
     encoded = [finetune.encode(tokenizer, sample) for sample in samples]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate, weight_decay=0.0)
     model.train()
     for epoch in range(epochs):
         order = torch.randperm(len(encoded), generator=torch.Generator().manual_seed(seed + epoch))
         for index in order.tolist():
             ids, labels = encoded[index]
-            model(input_ids=ids, labels=labels).loss.backward()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+                model(input_ids=ids, labels=labels).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
     model.eval()
@@ -114,6 +115,7 @@ def permuted(model, layers, way: str):
     result = copy.deepcopy(model)
     for layer in layers:
         getattr(Heads(result, layer), way)()
+    check_same_function(model, result)
     return result
 
 
@@ -122,22 +124,14 @@ def rotated(model, seed: int):
     generator = torch.Generator().manual_seed(seed)
     for layer in range(model.config.num_hidden_layers):
         Heads(result, layer).rotate(generator)
-    return result
-
-
-def noisy(model, share: float, seed: int):
-    """Normal noise on every matrix, of `share` of its own standard deviation."""
-    result = copy.deepcopy(model)
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in result.named_parameters():
-        if parameter.dim() == 2 and "embed" not in name:
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.data += (share * parameter.data.float().std() * noise).to(parameter.dtype)
+    check_same_function(model, result)
     return result
 
 
 @torch.no_grad()
-def largest_difference(a, b, ids) -> float:
-    """Of two models' logits, against the largest logit."""
-    x, y = a(ids).logits.float(), b(ids).logits.float()
-    return ((x - y).abs().max() / x.abs().max()).item()
+def check_same_function(a, b) -> None:
+    ids = torch.arange(100, 140).unsqueeze(0)
+    x, y = a.eval()(ids).logits.float(), b.eval()(ids).logits.float()
+    limit = 1e-4 if a.dtype == torch.float32 else 0.06
+    if (x - y).abs().max() > limit * x.abs().max():
+        raise SystemExit("a copy does not compute what its model computes")

@@ -21,6 +21,7 @@ Json head_json(const HeadTransfer& head) {
           {"sigma_ratio", head.sigma_ratio},
           {"kl", head.kl},
           {"nearest", head.nearest},
+          {"nearest_cosine", head.nearest_cosine},
           {"lock_cosine_base", or_null(head.lock_cosine_base)},
           {"lock_cosine_tuned", or_null(head.lock_cosine_tuned)}};
 }
@@ -52,7 +53,7 @@ Json density_json(const HeadDensities& d) {
 Json evidence_json(const TransferEvidence& e) {
   return {{"cosine", e.cosine},
           {"cosine_low", e.cosine_low},
-          {"own_nearest", e.own_nearest},
+          {"own_numbers", e.own_numbers},
           {"sigma_change", e.sigma_change},
           {"kl", e.kl},
           {"separation_base", to_json(e.separation_base)},
@@ -66,8 +67,8 @@ Json evidence_json(const TransferEvidence& e) {
 Json thresholds_json(const TransferThresholds& t) {
   return {{"pass_cosine", t.pass_cosine},
           {"refuse_cosine", t.refuse_cosine},
-          {"pass_own_nearest", t.pass_own_nearest},
-          {"refuse_own_nearest", t.refuse_own_nearest},
+          {"pass_own_numbers", t.pass_own_numbers},
+          {"refuse_own_numbers", t.refuse_own_numbers},
           {"pass_sigma_change", t.pass_sigma_change},
           {"pass_kl", t.pass_kl},
           {"pass_separation", t.pass_separation},

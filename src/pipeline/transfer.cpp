@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -13,9 +14,6 @@
 
 namespace safetylock {
 namespace {
-
-/// In cosine; by so much another head must be nearer before a head counts as misplaced.
-constexpr double kClearLead = 0.1;
 
 at::Tensor resample_weights(std::int64_t questions, const TransferOptions& options) {
   const auto units = static_cast<size_t>(questions), count = static_cast<size_t>(options.resamples);
@@ -129,8 +127,9 @@ class Comparison {
                         .cosine_high = interval.high,
                         .sigma_ratio = similarity.sigma_ratios[h].item<double>(),
                         .kl = similarity.divergences[h].item<double>(),
-                        .nearest = h};
-      if (head.cosine + kClearLead < best[h].item<double>())
+                        .nearest = h,
+                        .nearest_cosine = best[h].item<double>()};
+      if (head.cosine < head.nearest_cosine)
         head.nearest = similarity.cosines[h].argmax().item<std::int64_t>();
       if (const auto rank = ranks_.find(head.id); rank != ranks_.end()) {
         head.rank = rank->second;
@@ -190,24 +189,35 @@ class Comparison {
     return out;
   }
 
+  double own_numbers(const Transfer& result) const {
+    std::map<std::int64_t, double> own;  // of the layers that hold locked heads
+    for (const auto& [id, rank] : ranks_) own[id.layer] = 0;
+    for (const HeadTransfer& head : result.heads) {
+      if (const auto layer = own.find(head.id.layer); layer != own.end() && head.nearest == head.id.head)
+        layer->second += 1;
+    }
+    double least = 1;
+    for (const auto& [layer, count] : own)
+      least = std::min(least, count / static_cast<double>(result.heads_per_layer));
+    return least;
+  }
+
   TransferEvidence evidence(const Transfer& result) const {
     TransferEvidence e{.cosine = result.locked.cosine.mean,
                        .cosine_low = result.locked.cosine.low,
-                       .own_nearest = 0,
+                       .own_numbers = own_numbers(result),
                        .sigma_change = 1,
                        .kl = result.locked.kl.mean,
                        .separation_base = base_.separation,
                        .separation_tuned = separation_,
                        .lock_cosine = 0};
     const auto count = static_cast<double>(ranks_.size());
-    double log_change = 0, own = 0;
+    double log_change = 0;
     for (const HeadTransfer& head : result.heads) {
       if (!head.rank) continue;
-      own += head.nearest == head.id.head ? 1 : 0;
       e.lock_cosine += *head.lock_cosine_base / count;
       log_change += std::abs(std::log(head.sigma_ratio)) / count;
     }
-    e.own_nearest = own / count;
     e.sigma_change = std::exp(log_change);
     const LockIdentity& id = base_.lock.identity();
     e.lock_pairs = id.pairs_digest == result.pairs_digest && id.tokens_per_reply == base_.tokens_per_reply;

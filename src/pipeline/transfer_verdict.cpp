@@ -87,10 +87,10 @@ TransferJudgement judge_transfer(const TransferEvidence& e, const TransferThresh
   judge.ask(e.separation_tuned.low > 0.5, e.separation_tuned.value >= t.pass_separation,
             "in the tuned model the locked heads tell safe from unsafe replies on " +
                 share(e.separation_tuned) + " only");
-  judge.ask(e.own_nearest >= t.refuse_own_nearest, e.own_nearest >= t.pass_own_nearest,
-            "of the locked heads " + number(100 * e.own_nearest) +
-                " % are nearest to the tuned model's head of the same number: its heads are numbered "
-                "otherwise, or it is no descendant of the base");
+  judge.ask(e.own_numbers >= t.refuse_own_numbers, e.own_numbers >= t.pass_own_numbers,
+            "in a layer with locked heads only " + number(100 * e.own_numbers) +
+                " % of the heads are nearest to the tuned model's head of the same number: its heads are "
+                "numbered otherwise, or it is no descendant of the base");
   judge.ask(e.cosine >= t.refuse_cosine, e.cosine_low >= t.pass_cosine,
             "the locked heads' directions have a mean cosine of " + number(e.cosine) +
                 " between base and tuned model (lower end " + number(e.cosine_low) + "; " +

@@ -67,6 +67,7 @@ TEST_F(TransferTiny, AModelItselfPasses) {
     EXPECT_NEAR(head.sigma_ratio, 1, 1e-12);
     EXPECT_NEAR(head.kl, 0, 1e-12);
     EXPECT_EQ(head.nearest, head.id.head);
+    EXPECT_EQ(head.nearest_cosine, head.cosine);
     if (!head.rank) continue;
     ++locked;
     EXPECT_EQ(lock.heads()[static_cast<size_t>(*head.rank - 1)].id, head.id);
@@ -137,12 +138,25 @@ TEST_F(TransferTiny, PermutedHeadsAreRefusedThoughTheFunctionIsTheSame) {
     const at::Tensor found = tuned.logits({{5, 6, 7, 8}}, LogitsOf::last_token);
     ASSERT_LT(test::relative_difference(found, base.logits({{5, 6, 7, 8}}, LogitsOf::last_token)), 1e-4);
     const Transfer t = to(tuned);
-    for (const HeadTransfer& head : t.heads)
+    for (const HeadTransfer& head : t.heads) {
       EXPECT_EQ(head.nearest, c.nearest[static_cast<size_t>(head.id.head)]);
-    EXPECT_EQ(t.evidence.own_nearest, 0);
+      EXPECT_NEAR(head.nearest_cosine, 1, 1e-4);
+    }
+    EXPECT_EQ(t.evidence.own_numbers, 0);
     EXPECT_EQ(t.judgement.verdict, TransferVerdict::refuse);
     EXPECT_NE(reasons(t).find("numbered"), std::string::npos) << reasons(t);
   }
+}
+
+TEST_F(TransferTiny, OnePermutedLayerWithALockedHeadIsEnough) {
+  const std::int64_t permuted = lock.heads()[0].id.layer;
+  const CausalLM tuned = changed_model(kTiny, [&](std::int64_t layer, HeadWeights& weights) {
+    if (layer == permuted) weights.permute({1, 0, 3, 2}, {0, 1});
+  });
+  const Transfer t = to(tuned);
+  for (const HeadTransfer& head : t.heads) EXPECT_EQ(head.nearest == head.id.head, head.id.layer != permuted);
+  EXPECT_EQ(t.evidence.own_numbers, 0);
+  EXPECT_EQ(t.judgement.verdict, TransferVerdict::refuse);
 }
 
 // Equal models, and a lock that fits its own pairs as well as any: only what the pairs tell apart is missing.
