@@ -34,7 +34,7 @@ AblationVariant reference(const AblationFactors& factors) {
           .phase = reference_of(factors.phases, usual.phase, "phases")};
 }
 
-/// Calls `add` with each of `variants` in which `field` has each of `values`.
+/// Each of `variants` with each of `values` in `field`.
 template <typename T>
 std::vector<AblationVariant> with_each(const std::vector<AblationVariant>& variants,
                                        T AblationVariant::*field, const std::vector<T>& values) {

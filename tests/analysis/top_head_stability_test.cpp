@@ -42,7 +42,9 @@ TEST(TopHeadStability, NoiseOverlapsByChance) {
 }
 
 TEST(TopHeadStability, ChanceIsTheHypergeometricExpectation) {
-  for (const nlohmann::json& row : test::probe_golden()["chance_overlaps"]) {
+  const nlohmann::json golden = test::probe_golden()["chance_overlaps"];
+  ASSERT_EQ(golden.size(), 6U);
+  for (const nlohmann::json& row : golden) {
     const std::int64_t m = row["m"];
     const QuestionRows rows = noise(400, 8, 1, m, 2);
     EXPECT_NEAR(stability_of(rows, row["k"], 1, {.repeats = 1}).chance_jaccard, row["jaccard"].get<double>(),

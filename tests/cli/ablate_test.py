@@ -2,7 +2,6 @@
 """ablate, and the evidence that extract gives: what is printed, and what the options do. Environment as for cli_test.py."""
 import json
 import math
-import os
 import signal
 import subprocess
 import sys

@@ -138,8 +138,8 @@ std::string ablation_report(const Session& session, const Ablation& ablation) {
                      "\n" + table(rows);
   for (const AblationTarget& target : ablation.targets) {
     const std::string name =
-        target.adapter.empty() ? "the base itself" : "with adapter " + one_line(target.adapter);
-    text += session.heading("Refusal margins of " + name) + "\n" + effects_table(ablation, target.effects);
+        target.adapter.empty() ? "on the base itself" : "with adapter " + one_line(target.adapter);
+    text += session.heading("Refusal margins " + name) + "\n" + effects_table(ablation, target.effects);
   }
   return text;
 }
