@@ -136,7 +136,7 @@ def main():
         folder = pathlib.Path(temporary)
         cases = [(a, k, None) for a in ("llama", "qwen2") for k in TYPES] + [("llama", "F16", np.float32)]
         for arch, kind, own in cases:
-            path, baked, lock = folder / "m.gguf", folder / "baked.gguf", folder / "lock"
+            path, baked, lock = folder / "m.gguf", folder / "baked.gguf", folder / f"{arch}.lock"
             write_model(path, arch, kind, own_bias=own)
             result = subprocess.run([bake_model, path, baked, lock], capture_output=True, text=True)
             assert result.returncode == 0, (arch, kind, result.stderr)
@@ -149,7 +149,7 @@ def main():
             assert again.returncode == 4 and "bind.bake" in again.stderr, again
             for file in [path, baked, folder / "baked.README.md"]:
                 file.unlink()
-            assert not [f for f in folder.iterdir() if f.name != "lock"], list(folder.iterdir())
+            assert not [f for f in folder.iterdir() if f.suffix != ".lock"], list(folder.iterdir())
             print(f"{arch} {kind}{' with o biases' if own else ''}: equal")
 
 
