@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from engine_models import ROOT, broken_lock, make_tiny, unread_folder
+from engine_models import ROOT, broken_lock, control_vectors, logprobs_with, make_tiny, unread_folder
 from engine_servers import VLLM_ENVIRONMENT, complete, free_port, llama_cpp, running, vllm
 
 import recipes
@@ -180,16 +180,19 @@ class Check:
                 self.broken("llama.cpp", name, variant, url, lock, base)
 
     def llama_control_vector(self, name, base, model, lock):
-        """llama.cpp reads the vector, and is as far from the lock as export said."""
+        """llama.cpp reads the vector and adds it where transformers is told to: behind the layers."""
         path = self.folder / "a.cvec.gguf"
         label = tool("export", lock, "--format", "gguf-control-vector", "--model", base, "-o", path, "--json", "--quiet",
                      "--dtype", "float32")["control_vector"]
-        expected = self.expected(base, "--lock", lock)
+        prompts = [want["prompt_ids"] for want in self.expected(base)]
         with llama_cpp(self.options.llama_server, model, self.log(), "--control-vector", path) as url:
-            row = {"engine": "llama.cpp", "model": name, **label, "served": self.served_gap(url, expected)}
-        with llama_cpp(self.options.llama_server, model, self.log()) as url:
-            row["without"] = self.served_gap(url, expected)
-        self.note("control_vectors", row, row["served"]["rms_gap"] < row["without"]["rms_gap"])
+            served = [complete(url, ids, 1, LOGPROBS)[1][0] for ids in prompts]
+        gaps = {}
+        for kind, vectors in (("largest_gap", control_vectors(path)), ("largest_gap_without", {})):
+            pairs = zip(served, logprobs_with(base, vectors, prompts))
+            gaps[kind] = max(abs(step[i] - want[i]) for step, want in pairs for i in step)
+        row = {"engine": "llama.cpp", "model": name, "how": "control vector, against the same vectors in transformers", **gaps, "label": label}
+        self.note("control_vectors", row, row["largest_gap"] < 2e-2 < row["largest_gap_without"])
 
     def run_recipes(self):
         """docs/serving.md, line by line."""

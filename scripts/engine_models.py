@@ -6,8 +6,10 @@ import shutil
 import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import gguf
+import torch
 from safetensors import safe_open
-from transformers import Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "model" / "oracle")]
@@ -68,3 +70,18 @@ def unread_folder(baked, target):
     (target / "config.json").unlink()  # not through the link: the original stays
     (target / "config.json").write_text(json.dumps(config | {"attention_bias": False}, indent=2))
     return target
+
+
+def control_vectors(path):
+    """layer -> vector, of a GGUF control vector."""
+    return {int(t.name.removeprefix("direction.")): t.data.copy() for t in gguf.GGUFReader(path).tensors}
+
+
+@torch.no_grad()
+def logprobs_with(folder, vectors, prompts):
+    """transformers' log-probabilities of the token behind each prompt, with `vectors` added behind the layers."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    for layer, vector in vectors.items():
+        model.model.layers[layer].register_forward_hook(
+            lambda _, __, out, v=torch.from_numpy(vector): out + v if torch.is_tensor(out) else (out[0] + v, *out[1:]))
+    return [torch.log_softmax(model(torch.tensor([ids])).logits[0, -1].double(), -1).tolist() for ids in prompts]

@@ -10,7 +10,8 @@ std::map<std::int64_t, at::Tensor> lock_biases(const CausalLM& model, const Safe
   std::map<std::int64_t, std::vector<HeadDirection>> heads;
   for (const HeadDirection& head : lock.heads()) heads[head.id.layer].push_back(head);
   std::map<std::int64_t, at::Tensor> biases;
-  for (const auto& [layer, locked] : heads) biases.emplace(layer, output_bias(model.o_proj_weight(layer), locked));
+  for (const auto& [layer, locked] : heads)
+    biases.emplace(layer, output_bias(model.o_proj_weight(layer), locked));
   return biases;
 }
 

@@ -16,7 +16,7 @@ const std::vector<double> kShares = {-1, 0, 0.5, 1, 2};
 constexpr size_t kHarmful = 12, kBenign = 6;
 constexpr std::int64_t kTopLogprobs = 20;  ///< the most that servers give by default
 constexpr size_t kTogether = 4;
-constexpr double kFloor = -50;             ///< servers write -9999 and the like for nothing
+constexpr double kFloor = -50;  ///< servers write -9999 and the like for nothing
 
 Progress progress_of(const char* stage, size_t done, size_t total) {
   return {.stage = stage,
@@ -101,7 +101,8 @@ ServedVerdict verify_served(const CausalLM& model, const SafetyLock& lock, Stren
 
 ServedPrompts served_prompts(const VerifyProbes& probes) {
   ServedPrompts prompts;
-  for (const VerifyProbe& probe : probes.probes) prompts.emplace_back(probe.prompt_ids.begin(), probe.prompt_ids.end());
+  for (const VerifyProbe& probe : probes.probes)
+    prompts.emplace_back(probe.prompt_ids.begin(), probe.prompt_ids.end());
   return prompts;
 }
 
@@ -110,7 +111,9 @@ ServedVerdict verify_served(const VerifyProbes& probes, const std::vector<Served
   for (size_t i = 0; i < answers.size() && i < probes.probes.size(); ++i) {
     const std::vector<ProbeToken>& next = probes.probes[i].next;
     for (const RemoteToken& served : answers[i].likeliest) {
-      const auto is_it = [&](const ProbeToken& t) { return served.id ? t.id == *served.id : t.text == served.text; };
+      const auto is_it = [&](const ProbeToken& t) {
+        return served.id ? t.id == *served.id : t.text == served.text;
+      };
       const auto it = std::find_if(next.begin(), next.end(), is_it);
       if (it != next.end() && std::count_if(next.begin(), next.end(), is_it) == 1)
         values.push_back({{it->unlocked, it->locked}, served.logprob});
