@@ -100,8 +100,8 @@ std::string evidence_words(const Extraction& e) {
             (by_chance ? ", " + fixed(*by_chance, 2) + " by chance" : "") + "). ";
   }
   if (const auto leak = evidence(e, "paper.leak"))
-    text += "Split by rows instead of questions, as in the paper, the chosen heads score " +
-            with_sign(100 * *leak, 1) + " points: what leaks from a question’s other rows.";
+    text += "Split by rows instead of questions, as in the paper, the chosen heads’ accuracy differs by " +
+            with_sign(100 * *leak, 1) + " points; above 0, that leaks from other rows of the same questions.";
   return text;
 }
 

@@ -47,7 +47,8 @@ std::string cosine_rows(const Transfer& t) {
   const size_t total = rows.size();
   rows.resize(std::min(rows.size(), kShown));
   return figure("The lock’s heads, least alike first",
-                dot_rows(rows, std::nullopt, "cosine", "Cosine of the lock's heads with intervals"),
+                dot_rows(rows, std::nullopt, "cosine", "Cosine of the lock's heads with intervals",
+                         Domain{.from = 0.99, .to = 1}),
                 "layer.head, cosine with 95 % interval." +
                     (total > rows.size()
                          ? " The lowest " + std::to_string(rows.size()) + " of " + std::to_string(total) + "."
