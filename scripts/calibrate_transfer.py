@@ -30,7 +30,6 @@ CHECK_FAILED = 5
 MARGIN_PROMPTS = 24
 RETRAIN_STEPS = 300
 PAIRS = 40
-KEPT = 0.5  # share of its effect on the base that a lock must keep to count as working
 
 
 def say(text: str) -> None:
@@ -168,19 +167,24 @@ def share_kept(row: dict, base: dict) -> float:
     return shift(row) / shift(base)
 
 
+def works(row: dict) -> bool:
+    """Whether the locked descendant would rather refuse than comply."""
+    return row["margin"]["locked"] > 0
+
+
 def wanted(row: dict) -> list[str]:
     """The verdicts that would be right."""
     if row["kin"] == "descendant":
-        return ["pass"] if row["kept"] >= KEPT else ["warn", "refuse"]
+        return ["pass"] if works(row) else ["warn", "refuse"]
     return ["refuse"]
 
 
 def thresholds(rows: list[dict]) -> dict:
-    """The rule of docs/transfer.md. Passing: no further away than the descendants on which the lock kept half its effect,
-    rounded outwards to 0.05. Refusing: halfway between the descendants and the copies that the figure has to tell."""
+    """The rule of docs/transfer.md. Passing: no further away than the descendants on which the lock works, rounded outwards
+    to 0.05. Refusing: halfway between the descendants and the copies that the figure has to tell."""
     figure = lambda kin, key: [r["evidence"][key] for r in rows if r["kin"] == kin]
     rate = lambda kin, key: [r["evidence"][key]["value"] for r in rows if r["kin"] == kin]
-    good = [r["evidence"] for r in rows if r["kin"] == "descendant" and r["kept"] >= KEPT]
+    good = [r["evidence"] for r in rows if r["kin"] == "descendant" and works(r)]
     down, up = lambda x: math.floor(x * 20 + 1e-9) / 20, lambda x: math.ceil(x * 20 - 1e-9) / 20
     halfway = lambda low, high: round((max(low) + min(high)) / 2, 2)
     return {"pass_cosine": down(min(e["cosine_low"] for e in good)),

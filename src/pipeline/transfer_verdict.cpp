@@ -51,8 +51,10 @@ class Judge {
 void judge_base(const TransferEvidence& e, const TransferThresholds& t, Judge& judge) {
   const double least = e.lock_pairs ? t.lock_pairs_cosine : t.other_pairs_cosine;
   const bool agrees = e.lock_cosine >= least;
-  const std::string cosine = "the lock's directions and those derived on the base have a mean cosine of " +
-                             number(e.lock_cosine) + (agrees ? "" : ", less than " + number(least));
+  const std::string cosine =
+      "the lock's directions and those derived on the base have a mean cosine of " + number(e.lock_cosine) +
+      (agrees ? "" : ", less than " + number(least)) +
+      (e.lock_pairs ? "" : " (on other pairs than the lock's: its own would tell more)");
   if (!e.base_differs.empty()) {
     judge.say(agrees ? TransferVerdict::warn : TransferVerdict::refuse,
               std::string("the base is ") +
