@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job on a real chat model: derive a SafetyLock from the base, fine-tune the base harmfully, put the lock on the
-# result, and answer held-out prompts as base, fine-tuned and locked, side by side.
+# result, ask whether the lock may go there, and answer held-out prompts as base, fine-tuned and locked, side by side.
+# Ends with a report: one HTML page.
 # Usage: demo.sh [--small] [--prompts N]
 #   --small      SmolLM2-135M-Instruct instead of Qwen2.5-Coder-1.5B-Instruct: quick, but hardly aligned
 #   --prompts N  how many held-out harmful prompts, and benign ones (default 24; with --small 8)
@@ -11,7 +12,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --small) model_name=smollm2 title="SmolLM2-135M-Instruct" prompts=8 ;;
     --prompts) prompts=${2:?--prompts needs a number}; shift ;;
-    *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
@@ -42,13 +43,20 @@ evaluate() { # NAME ARGS...
   "$tool" evaluate "$model" "$@" --harmful "$root/data/harmful_heldout.jsonl" --benign "$root/data/benign.jsonl" \
     --first "$prompts" --batch "$prompts" --json >"$out/$name.json"
 }
-say "4. Answering the first $prompts held-out harmful and the first $prompts benign prompts"
+say "4. May the lock go on the fine-tuned model?"
+"$tool" transfer "$model" "$model" --adapter "$adapter" --lock "$out/base.lock.safetensors" --pairs "$root/data/pairs.jsonl" \
+  --max-pairs 24 -o "$out/transfer.json" >&2 || [ $? -eq 5 ]
+
+say "5. Answering the first $prompts held-out harmful and the first $prompts benign prompts"
 say "   base"
 evaluate base
 say "   fine-tuned, without and with the lock"
-evaluate tuned --adapter "$adapter" --lock "$out/base.lock.safetensors" --base "$model"
+evaluate tuned --adapter "$adapter" --lock "$out/base.lock.safetensors" --base "$model" --text "$root/data/text.txt"
 
 say ""
 "$python" "$root/scripts/demo_table.py" "$out" --title "$title"
 say ""
-say "Main job: $((SECONDS - started)) s. All numbers above: $out/*.json; the lock: $out/base.lock.safetensors"
+"$tool" report "$out"/{extract,base,tuned,transfer}.json -o "$out/report.html" --data-json "$out/report.json" \
+  --csv "$out/report.csv" --title "$title" >/dev/null
+say "Main job: $((SECONDS - started)) s. The lock: $out/base.lock.safetensors; all numbers above: $out/*.json"
+say "Report: $out/report.html (its numbers: report.json, report.csv)"

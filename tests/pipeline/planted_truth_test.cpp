@@ -8,7 +8,9 @@
 #include "safetylock/apply.h"
 #include "safetylock/derive.h"
 #include "safetylock/evaluate.h"
+#include "safetylock/ranking_evidence.h"
 #include "safetylock/sweep.h"
+#include "safetylock/transfer.h"
 #include "support/planted_model.h"
 
 namespace safetylock {
@@ -160,6 +162,19 @@ TEST(PlantedTruth, DivergenceIsItsDefinition) {
     EXPECT_NEAR(kl[s], sum / static_cast<double>(text.ids.size() - text.begin), 1e-5) << s;
     EXPECT_GT(kl[s], 0.01);
   }
+}
+
+TransferVerdict verdict_on(const Planted& tuned, const std::vector<PromptPair>& pairs) {
+  return measure_transfer(kBase.build(), tuned.build(), planted_lock(), pairs).judgement.verdict;
+}
+
+TEST(PlantedTruth, TheLockMayGoWhereItsHeadStillSeesTheSame) {
+  const std::vector<PromptPair> others = test::planted_pairs(40, 2);
+  EXPECT_EQ(verdict_on(kTuned, others), TransferVerdict::pass);
+  EXPECT_EQ(verdict_on({.safety_head = {1, 3}, .compliance = 5}, others), TransferVerdict::refuse);
+  std::vector<PromptPair> shuffled = others;
+  for (size_t i = 0; i < shuffled.size(); i += 2) std::swap(shuffled[i].safe, shuffled[i].unsafe);
+  EXPECT_EQ(verdict_on(kTuned, shuffled), TransferVerdict::refuse);
 }
 
 }  // namespace
