@@ -1,6 +1,7 @@
 #include "analysis/layer_similarity.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <utility>
@@ -81,15 +82,20 @@ LayerSimilarity compare_layers(const LayerSide& base, const QuestionRows& base_r
   result.sigma_ratio_resamples = finite_or_zero(resampled_sigmas(tuned.profile, tuned_rows, multiplicities) /
                                                 resampled_sigmas(base.profile, base_rows, multiplicities));
 
-  std::vector<at::Tensor> divergences, resamples;
-  for (std::int64_t head = 0; head < base.projections.size(1); ++head) {
-    const at::Tensor from = base.projections.select(1, head), to = tuned.projections.select(1, head);
-    const DensityGrid grid = covering_grid({from, to});
-    const at::Tensor p = class_masses(from, base_rows, grid), q = class_masses(to, tuned_rows, grid);
-    divergences.push_back(head_divergence(p.sum(1), q.sum(1)));
-    resamples.push_back(
-        head_divergence(resampled_masses(p, multiplicities), resampled_masses(q, multiplicities)));
-  }
+  const std::int64_t heads = base.projections.size(1);
+  std::vector<at::Tensor> divergences(static_cast<size_t>(heads)), resamples(divergences.size());
+  at::parallel_for(0, heads, 1, [&](std::int64_t begin, std::int64_t end) {
+    const c10::InferenceMode inference;  // of this thread
+    for (std::int64_t head = begin; head < end; ++head) {
+      const auto at = static_cast<size_t>(head);
+      const at::Tensor from = base.projections.select(1, head), to = tuned.projections.select(1, head);
+      const DensityGrid grid = covering_grid({from, to});
+      const at::Tensor p = class_masses(from, base_rows, grid), q = class_masses(to, tuned_rows, grid);
+      divergences[at] = head_divergence(p.sum(1), q.sum(1));
+      resamples[at] =
+          head_divergence(resampled_masses(p, multiplicities), resampled_masses(q, multiplicities));
+    }
+  });
   result.divergences = at::stack(divergences);
   result.divergence_resamples = at::stack(resamples, 1);
   return result;
