@@ -57,6 +57,6 @@ say ""
 "$python" "$root/scripts/demo_table.py" "$out" --title "$title"
 say ""
 "$tool" report "$out"/{extract,base,tuned,transfer}.json -o "$out/report.html" --data-json "$out/report.json" \
-  --csv "$out/report.csv" --title "$title" >/dev/null
+  --csv "$out/report.csv" --title "$title" --quiet >/dev/null
 say "Main job: $((SECONDS - started)) s. The lock: $out/base.lock.safetensors; all numbers above: $out/*.json"
 say "Report: $out/report.html (its numbers: report.json, report.csv)"
