@@ -10,15 +10,6 @@ import unittest
 from cli_test import BINARY, CHECK_FAILED, EXTRACTED, MODEL, PAIRS, CliTest, clean_environment, tool
 
 
-def results_of(json_value):
-    """The prompts' results, wherever they stand."""
-    if isinstance(json_value, list):
-        return [r for item in json_value for r in results_of(item)]
-    if not isinstance(json_value, dict):
-        return []
-    return [json_value] if isinstance(json_value.get("refusal_margin"), float) else results_of(list(json_value.values()))
-
-
 class AblateTest(CliTest):
     def setUp(self):
         super().setUp()
@@ -70,7 +61,7 @@ class AblateTest(CliTest):
         self.assertEqual([(h["layer"], h["head"], h["sigma"]) for h in reference["lock_heads"]],
                          [(h["layer"], h["head"], h["sigma"]) for h in made["heads"]])
         self.assertAlmostEqual(reference["accuracy"], sum(h["accuracy"] for h in made["heads"]) / 2, places=9)
-        margins = [r["refusal_margin"] for r in results_of(evaluated)]
+        margins = [r["refusal_margin"] for r in evaluated["runs"]["locked"]["sets"]["harmful"]["results"]]
         for result, margin in zip(out["targets"][0]["variants"][0]["harmful"]["results"], margins, strict=True):
             self.assertAlmostEqual(result["refusal_margin"], margin, places=4)
 
