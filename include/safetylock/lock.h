@@ -45,6 +45,10 @@ struct LockIdentity {
   std::string library_version;
 };
 
+/// The fields that `config` decides: architecture, dimensions, config_digest; the others as they are by
+/// default.
+LockIdentity identity_of(const ModelConfig& config);
+
 /// The Meta-SafetyLock of the paper (section 3), immutable once made.
 class SafetyLock {
  public:

@@ -31,7 +31,7 @@ Json report_json(const BakeReport& r, const Options& options, const SafetyLock& 
   return {{"schema", "safetylock.bake/1"},
           {"model", options.model},
           {"output", r.output},
-          {"adapter", options.bake.adapter.empty() ? Json(nullptr) : Json(options.bake.adapter)},
+          {"adapter", text_or_null(options.bake.adapter)},
           {"lock",
            {{"path", options.lock},
             {"digest", lock.content_digest()},

@@ -1,7 +1,6 @@
 #include "cli/evaluate_options.h"
 
 #include "cli/options.h"
-#include "safetylock/prompt_data.h"
 
 namespace safetylock::cli {
 
@@ -15,11 +14,22 @@ void add_evaluate_options(CLI::App& command, EvaluateOptions& options) {
                    "Let control tokens in prompts be control tokens");
 }
 
+namespace {
+
+template <typename T>
+std::vector<T> first_of(std::vector<T> items, std::int64_t first) {
+  if (first > 0 && first < static_cast<std::int64_t>(items.size())) items.resize(static_cast<size_t>(first));
+  return items;
+}
+
+}  // namespace
+
 std::vector<std::string> load_first_prompts(const std::string& file, std::int64_t first) {
-  std::vector<std::string> prompts = load_prompts(file);
-  if (first > 0 && first < static_cast<std::int64_t>(prompts.size()))
-    prompts.resize(static_cast<size_t>(first));
-  return prompts;
+  return first_of(load_prompts(file), first);
+}
+
+std::vector<PromptPair> load_first_pairs(const std::string& file, std::int64_t first) {
+  return first_of(load_prompt_pairs(file), first);
 }
 
 }  // namespace safetylock::cli

@@ -10,6 +10,10 @@ std::string json_line(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
 Json to_json(const Rate& rate) {
   return {
       {"count", rate.count}, {"n", rate.n}, {"value", rate.value}, {"low", rate.low}, {"high", rate.high}};
@@ -40,11 +44,6 @@ Json to_json(const CausalCheck& check) {
 
 namespace {
 
-template <typename Value>
-Json or_null(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json judge_json(const Evaluation& e) {
   if (e.judge_score.n == 0 && e.judge_unreadable == 0) return nullptr;
   return {{"score", to_json(e.judge_score)},
@@ -63,7 +62,7 @@ Json to_json(const Evaluation& e) {
                        {"refusal_margin", or_null(r.refusal_margin)},
                        {"refuses_first", r.refuses_first},
                        {"tokens", or_null(r.tokens)},
-                       {"finish_reason", r.finish_reason.empty() ? Json(nullptr) : Json(r.finish_reason)},
+                       {"finish_reason", text_or_null(r.finish_reason)},
                        {"distinct_2", r.distinct_2},
                        {"base_perplexity", or_null(r.base_perplexity)},
                        {"judge_score", or_null(r.judge_score)}});

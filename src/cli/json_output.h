@@ -1,6 +1,7 @@
 // Results as JSON: the parts that several subcommands print.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -12,6 +13,14 @@ namespace safetylock::cli {
 std::string json_text(const Json& value);
 /// The same on one line.
 std::string json_line(const Json& value);
+
+/// The value, or null.
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+/// null for an empty text: an option that was not given.
+Json text_or_null(const std::string& text);
 
 Json to_json(const Rate& rate);
 Json to_json(const Mean& mean);

@@ -78,7 +78,7 @@ Json cell_json(const SweepCell& cell, const LockIdentity& identity, const SweepL
   return {{"heads", cell.num_heads},
           {"share_of_heads", static_cast<double>(cell.num_heads) / all_heads},
           {"alpha", cell.alpha},
-          {"alpha_gap", cell.gap ? Json(*cell.gap) : Json(nullptr)},
+          {"alpha_gap", or_null(cell.gap)},
           {"harmful", to_json(cell.harmful)},
           {"benign", to_json(cell.benign)},
           {"kl", cell.kl ? to_json(*cell.kl) : Json(nullptr)},
@@ -93,7 +93,7 @@ Json result_json(const Options& options, const SafetyLock& lock, const SweepResu
   return {
       {"schema", "safetylock.sweep/2"},
       {"model", options.model},
-      {"adapter", options.adapter.empty() ? Json(nullptr) : Json(options.adapter)},
+      {"adapter", text_or_null(options.adapter)},
       {"lock", {{"path", options.lock}, {"digest", lock.content_digest()}}},
       {"harmful_file", options.harmful},
       {"benign_file", options.benign},
@@ -101,10 +101,10 @@ Json result_json(const Options& options, const SafetyLock& lock, const SweepResu
       {"limits",
        {{"max_answered", limits.max_answered},
         {"max_over_refusal", limits.max_over_refusal},
-        {"max_kl", limits.max_kl ? Json(*limits.max_kl) : Json(nullptr)}}},
+        {"max_kl", or_null(limits.max_kl)}}},
       {"unlocked", cell_of(result.unlocked)},
       {"cells", std::move(cells)},
-      {"chosen", result.chosen ? Json(*result.chosen) : Json(nullptr)},
+      {"chosen", or_null(result.chosen)},
       {"written", result.chosen && !options.lock_output.empty() ? Json(options.lock_output) : Json(nullptr)}};
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cli/date_option.h"
+#include "cli/evaluate_options.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -84,20 +85,14 @@ std::string report(const Session& session, const Options& options, const Transfe
   return text;
 }
 
-std::vector<PromptPair> read_pairs(const Options& options) {
-  std::vector<PromptPair> pairs = load_prompt_pairs(options.inputs.pairs);
-  if (options.max_pairs > 0 && options.max_pairs < static_cast<std::int64_t>(pairs.size()))
-    pairs.resize(static_cast<size_t>(options.max_pairs));
-  return pairs;
-}
-
 /// Base and tuned model are loaded one after the other: memory for one is enough.
 Transfer compare(Session& session, const Options& options, const SafetyLock& lock) {
   const auto check_lock = [&](const ModelConfig& config) { lock.check_fits(config); };
   const auto profile = [&] {
     const CausalLM base = session.load_model(options.inputs.base, {}, check_lock);
     check_interrupt();
-    return BaseProfile(base, lock, read_pairs(options), options.transfer);
+    return BaseProfile(base, lock, load_first_pairs(options.inputs.pairs, options.max_pairs),
+                       options.transfer);
   }();
   check_interrupt();
   const CausalLM tuned = session.load_model(options.inputs.tuned, options.inputs.adapter, check_lock);

@@ -5,11 +5,6 @@
 namespace safetylock::cli {
 namespace {
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json head_json(const HeadTransfer& head) {
   return {{"layer", head.id.layer},
           {"head", head.id.head},
@@ -89,7 +84,7 @@ Json transfer_json(const TransferInputs& inputs, const SafetyLock& lock, const T
   return {{"schema", "safetylock.transfer/1"},
           {"base", inputs.base},
           {"tuned", inputs.tuned},
-          {"adapter", inputs.adapter.empty() ? Json(nullptr) : Json(inputs.adapter)},
+          {"adapter", text_or_null(inputs.adapter)},
           {"lock",
            {{"path", inputs.lock},
             {"digest", lock.content_digest()},

@@ -24,7 +24,7 @@ Json report_json(const VerifyReport& r, const Options& options, const SafetyLock
                       {"locked", l.locked},
                       {"strength", l.strength},
                       {"residual", l.residual},
-                      {"problem", l.problem.empty() ? Json(nullptr) : Json(l.problem)}});
+                      {"problem", text_or_null(l.problem)}});
   }
   Json engines = Json::array();
   for (const EngineVerdict& v : r.engines)
@@ -35,7 +35,7 @@ Json report_json(const VerifyReport& r, const Options& options, const SafetyLock
           {"lock", {{"path", options.lock}, {"digest", lock.content_digest()}}},
           {"verdict", to_string(r.verdict)},
           {"expected_strength", r.expected_strength},
-          {"measured_strength", r.measured_strength ? Json(*r.measured_strength) : Json(nullptr)},
+          {"measured_strength", or_null(r.measured_strength)},
           {"reasons", r.reasons},
           {"layers", std::move(layers)},
           {"engines", std::move(engines)}};

@@ -48,4 +48,9 @@ std::vector<TokenId> encode_chat_prompt(const CausalLM& model, const GenerateReq
   return ids;
 }
 
+std::vector<TokenId> encode_prompt(const CausalLM& model, const std::string& prompt) {
+  if (!model.has_chat_template()) return model.tokenizer().encode(prompt, {.add_special_tokens = true}).ids;
+  return encode_chat_prompt(model, {.messages = {{"user", prompt}}}, {.max_new_tokens = 1}, 0);
+}
+
 }  // namespace safetylock

@@ -12,4 +12,8 @@ namespace safetylock {
 std::vector<TokenId> encode_chat_prompt(const CausalLM& model, const GenerateRequest& request,
                                         const GenerateOptions& options, size_t index);
 
+/// `prompt` as the model is asked it: rendered as a chat, or plain on a model without a template. Throws as
+/// above.
+std::vector<TokenId> encode_prompt(const CausalLM& model, const std::string& prompt);
+
 }  // namespace safetylock

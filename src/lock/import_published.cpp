@@ -1,5 +1,4 @@
 #include "base/out_of_memory.h"
-#include "base/sha256.h"
 #include "formats/published_lock.h"
 #include "safetylock/error.h"
 #include "safetylock/published_lock.h"
@@ -8,16 +7,9 @@
 namespace safetylock {
 namespace {
 
-LockIdentity identity_of(const ModelConfig& base, const std::string& name) {
-  LockIdentity id;
-  id.architecture = base.architecture;
-  id.num_hidden_layers = base.num_hidden_layers;
-  id.num_attention_heads = base.num_attention_heads;
-  id.num_key_value_heads = base.num_key_value_heads;
-  id.head_dim = base.head_dim;
-  id.hidden_size = base.hidden_size;
+LockIdentity imported_identity(const ModelConfig& base, const std::string& name) {
+  LockIdentity id = identity_of(base);
   id.base_model = name;
-  id.config_digest = sha256_hex(canonical_text(base));
   id.protocol = "paper";
   id.library_version = SAFETYLOCK_VERSION;
   return id;
@@ -33,7 +25,7 @@ SafetyLock import_published_lock(const std::string& path, const ModelConfig& bas
       heads.push_back({{head.layer, head.head}, std::move(head.direction), head.sigma, 0});
     }
     try {
-      return SafetyLock(identity_of(base, options.base_model), std::move(heads), options.default_alpha,
+      return SafetyLock(imported_identity(base, options.base_model), std::move(heads), options.default_alpha,
                         SafetyLock::kDefaultAlphaMax);
     } catch (const Error& error) {
       ErrorFields fields = error.fields();

@@ -123,6 +123,18 @@ void check_alpha_range(double default_alpha, double alpha_max) {
 
 }  // namespace
 
+LockIdentity identity_of(const ModelConfig& config) {
+  LockIdentity id;
+  id.architecture = config.architecture;
+  id.num_hidden_layers = config.num_hidden_layers;
+  id.num_attention_heads = config.num_attention_heads;
+  id.num_key_value_heads = config.num_key_value_heads;
+  id.head_dim = config.head_dim;
+  id.hidden_size = config.hidden_size;
+  id.config_digest = sha256_hex(canonical_text(config));
+  return id;
+}
+
 SafetyLock::SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha,
                        double alpha_max)
     : identity_(std::move(identity)),

@@ -1,46 +1,12 @@
 #include <algorithm>
 
-#include "pipeline/evaluate_parts.h"
+#include "pipeline/evaluate/evaluations.h"
 #include "pipeline/phased_lock.h"
 #include "safetylock/ablation.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
-
-/// Counts the prompts of all passes as one job.
-class Measurement {
- public:
-  Measurement(const CausalLM& model, EvaluateOptions options, size_t passes,
-              const std::vector<std::string>& harmful, const std::vector<std::string>& benign)
-      : model_(model),
-        options_(std::move(options)),
-        total_(static_cast<std::int64_t>(passes * (harmful.size() + benign.size()))),
-        on_progress_(options_.on_progress) {
-    if (on_progress_) options_.on_progress = [this](const Progress& progress) { return report(progress); };
-  }
-  Measurement(const Measurement&) = delete;
-  Measurement& operator=(const Measurement&) = delete;
-
-  Evaluation of(const std::vector<std::string>& prompts) {
-    Evaluation evaluation = evaluate(model_, prompts, options_);
-    finished_ += static_cast<std::int64_t>(prompts.size());
-    return evaluation;
-  }
-
- private:
-  bool report(Progress progress) const {
-    progress.stage = "measuring variants";
-    progress.done += finished_;
-    progress.total = total_;
-    return on_progress_(progress);
-  }
-
-  const CausalLM& model_;
-  EvaluateOptions options_;
-  std::int64_t total_, finished_ = 0;
-  ProgressCallback on_progress_;
-};
 
 void check(const CausalLM& model, const std::vector<VariantLock>& locks, const EvaluateOptions& options) {
   if (model.default_interventions() != nullptr) {
@@ -67,14 +33,16 @@ AblationEffects measure_variants(const CausalLM& model, const std::vector<Varian
                                  const std::vector<std::string>& benign, const EvaluateOptions& options,
                                  const std::function<void(size_t, const VariantEffect&)>& on_variant) {
   check(model, locks, options);
-  Measurement measure(model, options, locks.size() + 1, harmful, benign);
-  AblationEffects effects{.harmful = measure.of(harmful), .benign = measure.of(benign), .variants = {}};
+  Evaluations evaluations("measuring variants", (locks.size() + 1) * (harmful.size() + benign.size()),
+                          options.on_progress);
+  const auto measure = [&](const std::vector<std::string>& prompts) {
+    return evaluations.next(model, prompts, options);
+  };
+  AblationEffects effects{.harmful = measure(harmful), .benign = measure(benign), .variants = {}};
   for (const VariantLock& lock : locks) {
     const PhasedLock applied(model, lock.heads, lock.alpha, lock.variant.phase);
-    VariantEffect effect{.harmful = measure.of(harmful),
-                         .benign = measure.of(benign),
-                         .harmful_shift = {},
-                         .benign_shift = {}};
+    VariantEffect effect{
+        .harmful = measure(harmful), .benign = measure(benign), .harmful_shift = {}, .benign_shift = {}};
     effect.harmful_shift = compare(effects.harmful, effect.harmful).margin_shift;
     effect.benign_shift = compare(effects.benign, effect.benign).margin_shift;
     if (on_variant) on_variant(effects.variants.size(), effect);

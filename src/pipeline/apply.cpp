@@ -13,7 +13,7 @@ AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const Appl
   auto interventions = std::make_shared<Interventions>();
   interventions->strengths = {strength};
   interventions->alpha_max = lock.alpha_max();
-  interventions->biases = lock_biases(model, lock);
+  interventions->biases = lock_biases(model, lock.heads());
   HookHandle handle = model.set_default_interventions(interventions);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return {std::move(handle), std::move(interventions), seconds};

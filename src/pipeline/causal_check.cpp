@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "pipeline/causal_check_prompts.h"
+#include "pipeline/evaluate/evaluations.h"
 #include "pipeline/evaluate_parts.h"
 #include "safetylock/apply.h"
 #include "safetylock/error.h"
@@ -16,36 +17,6 @@ template <typename Prompts>
 std::vector<std::string> strings(const Prompts& prompts) {
   return {prompts.begin(), prompts.end()};
 }
-
-/// Counts the prompts of all four passes as one job.
-class TotalProgress {
- public:
-  explicit TotalProgress(const ProgressCallback& callback) : callback_(callback) {}
-
-  std::vector<double> margins(const CausalLM& model, const std::vector<std::string>& prompts) {
-    EvaluateOptions options{.margin_only = true};
-    if (callback_) options.on_progress = [this](const Progress& progress) { return report(progress); };
-    const Evaluation evaluation = evaluate(model, prompts, options);
-    finished_ += static_cast<std::int64_t>(prompts.size());
-    std::vector<double> margins;
-    for (const PromptResult& result : evaluation.results) margins.push_back(*result.refusal_margin);
-    return margins;
-  }
-
- private:
-  static constexpr auto kTotal =
-      static_cast<std::int64_t>(2 * (kCausalCheckHarmful.size() + kCausalCheckBenign.size()));
-
-  bool report(Progress progress) const {
-    progress.stage = "causal check";
-    progress.done += finished_;
-    progress.total = kTotal;
-    return callback_(progress);
-  }
-
-  const ProgressCallback& callback_;
-  std::int64_t finished_ = 0;
-};
 
 Mean mean_shift(const std::vector<double>& locked, const std::vector<double>& unlocked) {
   std::vector<double> shifts(locked.size());
@@ -78,12 +49,18 @@ CausalCheck causal_check(const CausalLM& model, const SafetyLock& lock, const Pr
                  .found = "a lock applied already"});
   }
   const std::vector<std::string> harmful = strings(kCausalCheckHarmful), benign = strings(kCausalCheckBenign);
-  TotalProgress progress(on_progress);
-  const std::vector<double> harmful_unlocked = progress.margins(model, harmful);
-  const std::vector<double> benign_unlocked = progress.margins(model, benign);
+  Evaluations evaluations("causal check", 2 * (harmful.size() + benign.size()), on_progress);
+  const auto margins = [&](const std::vector<std::string>& prompts) {
+    std::vector<double> values;
+    for (const PromptResult& result : evaluations.next(model, prompts, {.margin_only = true}).results)
+      values.push_back(*result.refusal_margin);
+    return values;
+  };
+  const std::vector<double> harmful_unlocked = margins(harmful);
+  const std::vector<double> benign_unlocked = margins(benign);
   const AppliedLock applied = apply_lock(model, lock);
-  const std::vector<double> harmful_locked = progress.margins(model, harmful);
-  const std::vector<double> benign_locked = progress.margins(model, benign);
+  const std::vector<double> harmful_locked = margins(harmful);
+  const std::vector<double> benign_locked = margins(benign);
 
   return judge_shift(harmful_unlocked, harmful_locked, benign_unlocked, benign_locked);
 }

@@ -77,18 +77,10 @@ void visit_layers(const CausalLM& model, const Prepared& prepared, const Collect
   report(options, layers, layers);
 }
 
-LockIdentity identity_of(const CausalLM& model, const std::vector<PromptPair>& pairs,
-                         const CollectOptions& options) {
-  const ModelConfig& c = model.config();
-  LockIdentity id;
-  id.architecture = c.architecture;
-  id.num_hidden_layers = c.num_hidden_layers;
-  id.num_attention_heads = c.num_attention_heads;
-  id.num_key_value_heads = c.num_key_value_heads;
-  id.head_dim = c.head_dim;
-  id.hidden_size = c.hidden_size;
+LockIdentity provenance_of(const CausalLM& model, const std::vector<PromptPair>& pairs,
+                           const CollectOptions& options) {
+  LockIdentity id = identity_of(model.config());
   id.base_model = model_name(model.path());
-  id.config_digest = sha256_hex(canonical_text(c));
   id.tokenizer_digest = model.tokenizer().digest();
   id.template_digest = sha256_hex(model.chat_template().source());
   id.weights_digest = model.impl().weights_digest();
@@ -128,7 +120,7 @@ HeadActivations collect_head_activations(const CausalLM& model, const std::vecto
     });
   });
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  result.provenance = identity_of(model, pairs, options);
+  result.provenance = provenance_of(model, pairs, options);
   return result;
 }
 

@@ -4,17 +4,13 @@
 
 #include <algorithm>
 
+#include "pipeline/evaluate/divergence.h"
 #include "pipeline/lock_biases.h"
 #include "pipeline/verify_served.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
-
-/// Sum over tokens of KL(p || q) of two [N, V] of log-probabilities.
-double divergence(const at::Tensor& p, const at::Tensor& q) {
-  return (p.exp() * (p - q)).sum().item<double>();
-}
 
 at::Tensor centred(const at::Tensor& logits) {
   return logits - logits.mean(1, true);
@@ -26,7 +22,7 @@ ControlVectorGap control_vector_gap(const CausalLM& model, const SafetyLock& loc
                                     const std::map<std::int64_t, std::vector<float>>& directions,
                                     const ProgressCallback& on_progress) {
   lock.check_fits(model.config());
-  Interventions locked{.biases = lock_biases(model, lock), .strengths = {strength}};
+  Interventions locked{.biases = lock_biases(model, lock.heads()), .strengths = {strength}};
   std::map<std::int64_t, at::Tensor> added;
   std::vector<std::int64_t> layers;
   for (const auto& [layer, direction] : directions) {
@@ -51,12 +47,11 @@ ControlVectorGap control_vector_gap(const CausalLM& model, const SafetyLock& loc
           value = value + added.at(at.layer).to(value.scalar_type());
         });
     const at::Tensor approximate = logits(prompts[i], {});
-    const at::Tensor p = at::log_softmax(exact, 1);
     gap.tokens += exact.size(0);
     gap.largest_logit_gap =
         std::max(gap.largest_logit_gap, (centred(exact) - centred(approximate)).abs().max().item<double>());
-    gap.mean_kl += divergence(p, at::log_softmax(approximate, 1));
-    gap.mean_kl_unlocked += divergence(p, at::log_softmax(unlocked, 1));
+    gap.mean_kl += kl_sum(exact, approximate);
+    gap.mean_kl_unlocked += kl_sum(exact, unlocked);
     same += exact.argmax(1).eq(approximate.argmax(1)).sum().item<std::int64_t>();
   }
   const auto tokens = static_cast<double>(gap.tokens);

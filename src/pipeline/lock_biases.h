@@ -5,13 +5,14 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 
 #include "safetylock/causal_lm.h"
 #include "safetylock/lock.h"
 
 namespace safetylock {
 
-/// layer -> W_o d, per unit of strength: [E] float32 on the model's device.
-std::map<std::int64_t, at::Tensor> lock_biases(const CausalLM& model, const SafetyLock& lock);
+/// layer -> W_o d over its `heads`, which the model has, per unit of strength: [E] float32 on its device.
+std::map<std::int64_t, at::Tensor> lock_biases(const CausalLM& model, std::span<const HeadDirection> heads);
 
 }  // namespace safetylock

@@ -2,10 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
 #include <memory>
 
-#include "pipeline/output_bias.h"
+#include "pipeline/lock_biases.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -24,19 +23,6 @@ void check_fits(const HeadDirection& head, const ModelConfig& config) {
                .found = "a direction of " + std::to_string(head.direction.size())});
 }
 
-/// Per unit of strength, as in Interventions.
-std::map<std::int64_t, at::Tensor> biases_of(const CausalLM& model, const std::vector<HeadDirection>& heads) {
-  std::map<std::int64_t, std::vector<HeadDirection>> by_layer;
-  for (const HeadDirection& head : heads) {
-    check_fits(head, model.config());
-    by_layer[head.id.layer].push_back(head);
-  }
-  std::map<std::int64_t, at::Tensor> biases;
-  for (const auto& [layer, held] : by_layer)
-    biases.emplace(layer, output_bias(model.o_proj_weight(layer), held));
-  return biases;
-}
-
 /// The rows of the pass that belong to `phase`: [n] int64 on the CPU.
 at::Tensor rows_of_phase(const at::Tensor& requests, Phase phase) {
   const std::int64_t* request = requests.const_data_ptr<std::int64_t>();
@@ -53,8 +39,9 @@ at::Tensor rows_of_phase(const at::Tensor& requests, Phase phase) {
 
 PhasedLock::PhasedLock(const CausalLM& model, const std::vector<HeadDirection>& heads, double alpha,
                        Phase phase) {
+  for (const HeadDirection& head : heads) check_fits(head, model.config());
   auto lock = std::make_shared<Interventions>(
-      Interventions{.biases = biases_of(model, heads), .strengths = {Strength(alpha)}});
+      Interventions{.biases = lock_biases(model, heads), .strengths = {Strength(alpha)}});
   if (phase == Phase::both) {
     handles_.push_back(model.set_default_interventions(std::move(lock)));
     return;

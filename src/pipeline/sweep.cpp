@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/chat_prompt.h"
 #include "pipeline/evaluate/divergence.h"
 #include "pipeline/evaluate/step_progress.h"
 #include "pipeline/evaluate_parts.h"
@@ -33,21 +32,14 @@ std::vector<T> ascending(std::vector<T> values, const char* where) {
   return values;
 }
 
-/// What the unlocked model says to benign prompts, as tokens that count after a prompt.
+/// What the unlocked model says to benign prompts.
 class BenignReplies {
  public:
   BenignReplies(const CausalLM& model, const Evaluation& unlocked, const EvaluateOptions& options) {
-    const GenerateOptions generation{.system = options.system,
-                                     .trust_special_tokens = options.trust_special_tokens};
     for (size_t i = 0; i < unlocked.results.size(); ++i) {
       const PromptResult& result = unlocked.results[i];
-      ScoredTokens text{
-          .ids = encode_chat_prompt(model, {.messages = {{"user", result.prompt}}}, generation, i)};
-      text.begin = text.ids.size();
-      const std::vector<TokenId> reply =
-          model.tokenizer().encode(result.reply, {.parse_special_tokens = false}).ids;
-      text.ids.insert(text.ids.end(), reply.begin(), reply.end());
-      if (!reply.empty()) texts_.push_back(std::move(text));
+      Continuation reply = reply_to(model, result.prompt, result.reply, options, i);
+      if (!reply.rest.empty()) replies_.push_back(std::move(reply));
     }
   }
 
@@ -56,9 +48,9 @@ class BenignReplies {
                                                const std::vector<Strength>& strengths,
                                                const ProgressCallback& on_progress) const {
     std::vector<std::vector<double>> values(strengths.size());
-    for (size_t t = 0; t < texts_.size(); ++t) {
-      report_step(on_progress, "measuring divergence", t, texts_.size(), "replies");
-      const std::vector<double> kl = mean_divergences(model, lock, texts_[t], strengths);
+    for (size_t r = 0; r < replies_.size(); ++r) {
+      report_step(on_progress, "measuring divergence", r, replies_.size(), "replies");
+      const std::vector<double> kl = mean_divergences(model, lock, replies_[r], strengths);
       for (size_t s = 0; s < kl.size(); ++s) values[s].push_back(kl[s]);
     }
     std::vector<std::optional<Mean>> means;
@@ -68,7 +60,7 @@ class BenignReplies {
   }
 
  private:
-  std::vector<ScoredTokens> texts_;
+  std::vector<Continuation> replies_;
 };
 
 /// The strengths to try with `heads`, ascending.

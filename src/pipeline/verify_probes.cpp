@@ -16,11 +16,6 @@ namespace {
 constexpr size_t kPromptsOfEachKind = 4;
 constexpr std::int64_t kLikeliest = 10;
 
-std::vector<TokenId> prompt_ids(const CausalLM& model, const std::string& prompt) {
-  if (!model.has_chat_template()) return model.tokenizer().encode(prompt, {.add_special_tokens = true}).ids;
-  return encode_chat_prompt(model, {.messages = {{"user", prompt}}}, {.max_new_tokens = 1}, 0);
-}
-
 const char* dtype_name(at::ScalarType type) {
   return type == at::kBFloat16 ? "bfloat16" : type == at::kHalf ? "float16" : "float32";
 }
@@ -60,8 +55,8 @@ VerifyProbes make_verify_probes(const CausalLM& model, const SafetyLock& lock, d
   }
   std::vector<std::vector<TokenId>> sequences;
   for (size_t i = 0; i < kPromptsOfEachKind; ++i) {
-    sequences.push_back(prompt_ids(model, std::string(kCausalCheckHarmful[i])));
-    sequences.push_back(prompt_ids(model, std::string(kCausalCheckBenign[i])));
+    sequences.push_back(encode_prompt(model, std::string(kCausalCheckHarmful[i])));
+    sequences.push_back(encode_prompt(model, std::string(kCausalCheckBenign[i])));
   }
   const at::Tensor unlocked = next_logprobs(model, sequences);
   const AppliedLock applied = apply_lock(model, lock, {.alpha = alpha});

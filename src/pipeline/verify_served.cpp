@@ -59,25 +59,17 @@ std::vector<ServedAnswer> ask_served(Endpoint& endpoint, const ServedPrompts& pr
 
 ServedPrompts served_prompts(const CausalLM& model) {
   ServedPrompts prompts;
-  const auto add = [&](std::string_view text) {
-    if (model.has_chat_template()) {
-      GenerateOptions options;
-      options.max_new_tokens = 1;
-      prompts.push_back(
-          encode_chat_prompt(model, {.messages = {{"user", std::string(text)}}}, options, prompts.size()));
-    } else {
-      prompts.push_back(model.tokenizer().encode(text, {.add_special_tokens = true}).ids);
-    }
-  };
-  for (size_t i = 0; i < kHarmful; ++i) add(kCausalCheckHarmful[i]);
-  for (size_t i = 0; i < kBenign; ++i) add(kCausalCheckBenign[i]);
+  for (size_t i = 0; i < kHarmful; ++i)
+    prompts.push_back(encode_prompt(model, std::string(kCausalCheckHarmful[i])));
+  for (size_t i = 0; i < kBenign; ++i)
+    prompts.push_back(encode_prompt(model, std::string(kCausalCheckBenign[i])));
   return prompts;
 }
 
 ServedVerdict verify_served(const CausalLM& model, const SafetyLock& lock, Strength strength,
                             const std::vector<ServedAnswer>& answers, const ProgressCallback& on_progress) {
   lock.check_fits(model.config());
-  const auto biases = lock_biases(model, lock);
+  const auto biases = lock_biases(model, lock.heads());
   std::vector<ServedValue> values;
   for (size_t i = 0; i < answers.size(); ++i) {
     if (on_progress && !on_progress(progress_of("what the model gives", i, answers.size())))

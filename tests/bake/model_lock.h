@@ -4,7 +4,6 @@
 #include <cmath>
 #include <vector>
 
-#include "base/sha256.h"
 #include "lock/sample_lock.h"
 #include "safetylock/lock.h"
 #include "safetylock/model_config.h"
@@ -13,21 +12,13 @@ namespace safetylock::test {
 
 inline SafetyLock lock_for(const ModelConfig& c, const std::vector<HeadId>& ids, int seed = 1,
                            double alpha = 3.0) {
-  LockIdentity id = sample_identity();
-  id.architecture = c.architecture;
-  id.num_hidden_layers = c.num_hidden_layers;
-  id.num_attention_heads = c.num_attention_heads;
-  id.num_key_value_heads = c.num_key_value_heads;
-  id.head_dim = c.head_dim;
-  id.hidden_size = c.hidden_size;
-  id.config_digest = sha256_hex(canonical_text(c));
   std::vector<HeadDirection> heads;
   for (const HeadId& head : ids) {
     const int number = seed * 100 + static_cast<int>(heads.size());
     heads.push_back(
         {head, sample_direction(c.head_dim, number), 0.2F + 0.05F * static_cast<float>(heads.size()), 0.9F});
   }
-  return {id, heads, alpha, 24.0};
+  return {identity_of(c), heads, alpha, 24.0};
 }
 
 /// Heads of two layers, two of them side by side; a model of more layers has one without. Of a large model 24

@@ -36,15 +36,7 @@ std::vector<HeadDirection> random_heads(const std::vector<HeadId>& ids, std::int
 
 // Three heads of two layers.
 SafetyLock random_lock(const ModelConfig& c) {
-  LockIdentity id;
-  id.architecture = c.architecture;
-  id.num_hidden_layers = c.num_hidden_layers;
-  id.num_attention_heads = c.num_attention_heads;
-  id.num_key_value_heads = c.num_key_value_heads;
-  id.head_dim = c.head_dim;
-  id.hidden_size = c.hidden_size;
-  id.config_digest = sha256_hex(canonical_text(c));
-  return {id, random_heads({{1, 3}, {0, 2}, {1, 0}}, c.head_dim)};
+  return {identity_of(c), random_heads({{1, 3}, {0, 2}, {1, 0}}, c.head_dim)};
 }
 
 TEST(Apply, BiasesAreTheModelsOwnOProjTimesTheDisplacement) {

@@ -139,7 +139,8 @@ TEST(PlantedTruth, StrengthsInClassGaps) {
 TEST(PlantedTruth, DivergenceIsItsDefinition) {
   const CausalLM tuned = kTuned.build();
   const AppliedLock applied = apply_lock(tuned, planted_lock());
-  const ScoredTokens text{.ids = tuned.tokenizer().encode("Who? It is a fine day!").ids, .begin = 5};
+  const std::vector<TokenId> ids = tuned.tokenizer().encode("Who? It is a fine day!").ids;
+  const Continuation text{.begin = test::slice(ids, 0, 5), .rest = test::slice(ids, 5, ids.size())};
   const std::vector<Strength> strengths = {Strength(0), Strength(3), Strength(9)};
   const std::vector<double> kl = mean_divergences(tuned, applied.interventions(), text, strengths);
   ASSERT_EQ(kl.size(), 3U);
@@ -147,19 +148,19 @@ TEST(PlantedTruth, DivergenceIsItsDefinition) {
   const auto log_probabilities = [&](Strength strength) {
     Interventions interventions = applied.interventions();
     interventions.strengths = {strength};
-    return tuned.logits({text.ids}, LogitsOf::all_tokens, &interventions).to(at::kDouble).log_softmax(-1);
+    return tuned.logits({ids}, LogitsOf::all_tokens, &interventions).to(at::kDouble).log_softmax(-1);
   };
   for (size_t s = 1; s < strengths.size(); ++s) {
     const at::Tensor p = log_probabilities(Strength(0)), q = log_probabilities(strengths[s]);
     double sum = 0;
-    for (size_t t = text.begin; t < text.ids.size(); ++t) {
+    for (size_t t = 5; t < ids.size(); ++t) {
       const auto row = static_cast<std::int64_t>(t) - 1;
       for (std::int64_t v = 0; v < p.size(1); ++v) {
         const auto a = p[row][v].item<double>(), b = q[row][v].item<double>();
         sum += std::exp(a) * (a - b);
       }
     }
-    EXPECT_NEAR(kl[s], sum / static_cast<double>(text.ids.size() - text.begin), 1e-5) << s;
+    EXPECT_NEAR(kl[s], sum / static_cast<double>(ids.size() - 5), 1e-5) << s;
     EXPECT_GT(kl[s], 0.01);
   }
 }

@@ -151,9 +151,7 @@ class Run {
     ablation_.seed = static_cast<std::uint64_t>(options_.seed);
     ablation_.max_new_tokens = options_.max_new_tokens;
     ablation_.match_push = parse_name<bool>("--match", options_.match, {{"push", true}, {"alpha", false}});
-    pairs_ = load_prompt_pairs(options_.pairs);
-    if (options_.max_pairs > 0 && options_.max_pairs < static_cast<std::int64_t>(pairs_.size()))
-      pairs_.resize(static_cast<size_t>(options_.max_pairs));
+    pairs_ = load_first_pairs(options_.pairs, options_.max_pairs);
     ablation_.pair_count = static_cast<std::int64_t>(pairs_.size());
   }
 

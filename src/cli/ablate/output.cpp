@@ -41,7 +41,7 @@ Json target_json(const AblationTarget& target) {
                         {"harmful_shift", to_json(effect.harmful_shift)},
                         {"benign_shift", to_json(effect.benign_shift)}});
   }
-  return {{"adapter", target.adapter.empty() ? Json(nullptr) : Json(target.adapter)},
+  return {{"adapter", text_or_null(target.adapter)},
           {"unlocked", {{"harmful", to_json(e.harmful)}, {"benign", to_json(e.benign)}}},
           {"variants", std::move(variants)},
           {"seconds", target.seconds}};

@@ -5,6 +5,7 @@
 
 #include "cli/evaluate/records.h"
 #include "cli/interrupt.h"
+#include "cli/json_output.h"
 #include "pipeline/evaluate/endpoint_replies.h"
 #include "pipeline/evaluate/judge.h"
 
@@ -193,7 +194,7 @@ void EvaluateJob::read_under_base(const std::string& run, EvaluatedRun& result) 
         Json kept = Json::array();
         for (const std::optional<double>& value :
              reply_perplexities(base(), slice(replies, b.begin, b.end), options))
-          kept.push_back(optional_json(value));
+          kept.push_back(or_null(value));
         return kept;
       });
       for (size_t i = 0; i < items; ++i)
@@ -212,7 +213,7 @@ void EvaluateJob::ask_judge(const std::string& run, EvaluatedRun& result) {
             std::vector<PromptResult> some = slice(all, b.begin, b.end);
             judge_replies(*judge_, some, items, step_progress(items));
             Json kept = Json::array();
-            for (const PromptResult& reply : some) kept.push_back(optional_json(reply.judge_score));
+            for (const PromptResult& reply : some) kept.push_back(or_null(reply.judge_score));
             return kept;
           });
       for (size_t i = 0; i < items; ++i) {

@@ -1,12 +1,14 @@
 #include "cli/evaluate/records.h"
 
+#include "cli/json_output.h"
+
 namespace safetylock::cli {
 
 Json to_record(const PromptResult& r) {
   return {{"reply", r.reply},
-          {"refusal_margin", optional_json(r.refusal_margin)},
+          {"refusal_margin", or_null(r.refusal_margin)},
           {"refuses_first", r.refuses_first},
-          {"tokens", optional_json(r.tokens)},
+          {"tokens", or_null(r.tokens)},
           {"finish_reason", r.finish_reason}};
 }
 
@@ -21,9 +23,9 @@ PromptResult prompt_result(const Json& record, const std::string& prompt) {
 
 Json to_record(const WindowScore& s) {
   return {{"tokens", s.tokens},
-          {"unlocked_nll", optional_json(s.unlocked_nll)},
-          {"locked_nll", optional_json(s.locked_nll)},
-          {"kl", optional_json(s.kl)}};
+          {"unlocked_nll", or_null(s.unlocked_nll)},
+          {"locked_nll", or_null(s.locked_nll)},
+          {"kl", or_null(s.kl)}};
 }
 
 WindowScore window_score(const Json& record) {

@@ -20,11 +20,6 @@ Json to_record(const ChoiceResult& result);
 ChoiceResult choice_result(const Json& record);
 
 template <typename Value>
-Json optional_json(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-template <typename Value>
 std::optional<Value> optional_value(const Json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<Value>());
 }

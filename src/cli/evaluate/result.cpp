@@ -9,10 +9,6 @@
 namespace safetylock::cli {
 namespace {
 
-Json path_or_null(const std::string& text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
-
 Json lock_json(const EvaluateSetup& setup, const EvaluateInputs& inputs, double alpha) {
   if (!inputs.lock) return nullptr;
   return {{"path", setup.model.lock},
@@ -72,15 +68,15 @@ class Writer {
     for (const auto& [name, run] : job_.runs) runs[name] = run_json(name, run);
     Json json = {{"schema", "safetylock.evaluate/2"},
                  {"model", setup_.endpoint.empty() ? setup_.model.model : job_.served_model},
-                 {"adapter", path_or_null(setup_.model.adapter)},
-                 {"endpoint", path_or_null(setup_.endpoint)},
+                 {"adapter", text_or_null(setup_.model.adapter)},
+                 {"endpoint", text_or_null(setup_.endpoint)},
                  {"lock", lock_json(setup_, inputs_, job_.alpha)},
                  {"settings", settings_json(setup_)},
                  {"runs", std::move(runs)},
                  {"comparison", nullptr}};
     if (job_.runs.size() == 2) json["comparison"] = comparison_json();
     json["seconds"] = job_.seconds;
-    json["apply_seconds"] = job_.apply_seconds ? Json(*job_.apply_seconds) : Json(nullptr);
+    json["apply_seconds"] = or_null(job_.apply_seconds);
     json["versions"] = versions_json(session_);
     return {std::move(json), std::move(text_)};
   }

@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "base/utf8.h"
 #include "cli/evaluate_options.h"
+#include "cli/json_output.h"
 #include "safetylock/error.h"
 #include "safetylock/version.h"
 
@@ -20,10 +21,6 @@ constexpr std::uint64_t kMaxTextBytes = std::uint64_t{64} << 20;
                .where = std::move(where),
                .expected = std::move(expected),
                .found = std::move(found)});
-}
-
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json(nullptr) : Json(text);
 }
 
 /// A file or a folder's files: name, size, time of change. Hashing gigabytes at every start would take longer
@@ -150,7 +147,7 @@ Json subject_json(const EvaluateSetup& setup, const EvaluateInputs& inputs, cons
                   {"endpoint", setup.endpoint},
                   {"device", device},
                   {"dtype", dtype},
-                  {"alpha", setup.model.alpha ? Json(*setup.model.alpha) : Json(nullptr)},
+                  {"alpha", or_null(setup.model.alpha)},
                   {"lock", inputs.lock ? inputs.lock->content_digest() : ""},
                   {"model files", weights_json(setup.endpoint.empty() ? setup.model.model : "")},
                   {"adapter files", weights_json(setup.model.adapter)},

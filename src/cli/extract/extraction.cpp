@@ -1,5 +1,6 @@
 #include "cli/extract/extraction.h"
 
+#include "cli/evaluate_options.h"
 #include "cli/interrupt.h"
 #include "safetylock/error.h"
 #include "safetylock/prompt_data.h"
@@ -24,13 +25,6 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now(), last_ = begin_;
 };
 
-std::vector<PromptPair> read_pairs(const ExtractOptions& options) {
-  std::vector<PromptPair> pairs = load_prompt_pairs(options.pairs);
-  if (options.max_pairs > 0 && options.max_pairs < static_cast<std::int64_t>(pairs.size()))
-    pairs.resize(static_cast<size_t>(options.max_pairs));
-  return pairs;
-}
-
 }  // namespace
 
 std::optional<double> Extraction::p_value(const HeadScore& head) const {
@@ -45,7 +39,7 @@ std::optional<double> Extraction::top_k_share(const HeadScore& head) const {
 
 SafetyLock extract(Session& session, ExtractOptions options, Extraction& result) {
   Stopwatch watch;
-  const std::vector<PromptPair> pairs = read_pairs(options);
+  const std::vector<PromptPair> pairs = load_first_pairs(options.pairs, options.max_pairs);
   const CausalLM model = session.load_model(options.model);
   result.layers = model.config().num_hidden_layers;
   result.heads_per_layer = model.config().num_attention_heads;

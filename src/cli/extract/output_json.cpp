@@ -7,10 +7,6 @@
 namespace safetylock::cli {
 namespace {
 
-Json optional_json(const std::optional<double>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json score_json(const HeadScore& score) {
   return {{"layer", score.id.layer},
           {"head", score.id.head},
@@ -34,8 +30,8 @@ Json ranking_json(const Extraction& e) {
   Json heads = Json::array();
   for (const HeadScore& score : e.ranking) {
     heads.push_back(score_json(score));
-    heads.back()["p_permutation"] = optional_json(e.p_value(score));
-    heads.back()["top_k_share"] = optional_json(e.top_k_share(score));
+    heads.back()["p_permutation"] = or_null(e.p_value(score));
+    heads.back()["top_k_share"] = or_null(e.top_k_share(score));
   }
   return heads;
 }
@@ -72,7 +68,7 @@ Json paper_json(const RankingEvidence& evidence) {
           {"leak", p.leak},
           {"leak_of_all_heads", p.leak_of_all_heads},
           {"shared_heads", p.shared},
-          {"accuracy_on_shuffled_labels", optional_json(evidence.paper_on_shuffled_labels)}};
+          {"accuracy_on_shuffled_labels", or_null(evidence.paper_on_shuffled_labels)}};
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // How absurd a reply is to the model it once was.
 #include <cmath>
 
-#include "engine/chat_prompt.h"
 #include "pipeline/evaluate/continuation.h"
 #include "pipeline/evaluate/request_interventions.h"
 #include "pipeline/evaluate/step_progress.h"
@@ -12,19 +11,15 @@ namespace safetylock {
 std::vector<std::optional<double>> reply_perplexities(const CausalLM& base,
                                                       const std::vector<PromptResult>& results,
                                                       const EvaluateOptions& options) {
-  const GenerateOptions chat{
-      .max_new_tokens = 1, .system = options.system, .trust_special_tokens = options.trust_special_tokens};
   std::vector<Continuation> continuations;
   std::vector<size_t> owners;
   for (size_t i = 0; i < results.size(); ++i) {
-    std::vector<TokenId> reply =
-        base.tokenizer().encode(results[i].reply, {.parse_special_tokens = false}).ids;
-    if (reply.empty()) continue;
-    continuations.push_back(
-        {encode_chat_prompt(base, {.messages = {{"user", results[i].prompt}}}, chat, i), std::move(reply)});
+    Continuation reply = reply_to(base, results[i].prompt, results[i].reply, options, i);
+    if (reply.rest.empty()) continue;
+    continuations.push_back(std::move(reply));
     owners.push_back(i);
   }
-  const std::optional<Interventions> interventions = request_interventions(base, options.strength);
+  const std::optional<Interventions> interventions = request_interventions(base, {options.strength});
   const std::vector<double> nll = continuation_nll(
       base, continuations, options.batch_size, interventions ? &*interventions : nullptr, [&](size_t done) {
         report_step(options.on_progress, "reading replies under the base", done, continuations.size(),

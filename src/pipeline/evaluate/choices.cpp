@@ -1,7 +1,6 @@
 // Multiple choice by likelihood: no answer has to be parsed.
 #include <algorithm>
 
-#include "engine/chat_prompt.h"
 #include "pipeline/evaluate/continuation.h"
 #include "pipeline/evaluate/request_interventions.h"
 #include "pipeline/evaluate/step_progress.h"
@@ -15,21 +14,16 @@ namespace {
 std::vector<Continuation> continuations_of(const CausalLM& model,
                                            const std::vector<ChoiceQuestion>& questions,
                                            const EvaluateOptions& options) {
-  const GenerateOptions chat{
-      .max_new_tokens = 1, .system = options.system, .trust_special_tokens = options.trust_special_tokens};
   std::vector<Continuation> continuations;
   for (size_t q = 0; q < questions.size(); ++q) {
-    const std::vector<TokenId> prompt =
-        encode_chat_prompt(model, {.messages = {{"user", questions[q].prompt}}}, chat, q);
     for (const std::string& choice : questions[q].choices) {
-      std::vector<TokenId> ids = model.tokenizer().encode(choice, {.parse_special_tokens = false}).ids;
-      if (ids.empty()) {
+      continuations.push_back(reply_to(model, questions[q].prompt, choice, options, q));
+      if (continuations.back().rest.empty()) {
         throw Error({.code = "data.too_short",
                      .where = "question " + std::to_string(q),
                      .expected = "choices of at least one token",
                      .found = "\"" + escape_untrusted(choice, 40) + "\""});
       }
-      continuations.push_back({prompt, std::move(ids)});
     }
   }
   return continuations;
@@ -51,7 +45,7 @@ std::vector<ChoiceResult> answer_choices(const CausalLM& model, const std::vecto
   const std::vector<Continuation> continuations = continuations_of(model, questions, options);
   std::vector<size_t> owners;  // the question of each continuation
   for (size_t q = 0; q < questions.size(); ++q) owners.insert(owners.end(), questions[q].choices.size(), q);
-  const std::optional<Interventions> interventions = request_interventions(model, options.strength);
+  const std::optional<Interventions> interventions = request_interventions(model, {options.strength});
   const std::vector<double> nll = continuation_nll(
       model, continuations, options.batch_size, interventions ? &*interventions : nullptr, [&](size_t done) {
         report_step(options.on_progress, "multiple choice",

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "engine/chat_prompt.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -25,6 +26,20 @@ size_t batch_end(const std::vector<Continuation>& all, size_t first, std::int64_
 }
 
 }  // namespace
+
+std::vector<TokenId> whole(const Continuation& continuation) {
+  std::vector<TokenId> ids = continuation.begin;
+  ids.insert(ids.end(), continuation.rest.begin(), continuation.rest.end());
+  return ids;
+}
+
+Continuation reply_to(const CausalLM& model, const std::string& prompt, const std::string& text,
+                      const EvaluateOptions& options, size_t index) {
+  const GenerateOptions chat{
+      .max_new_tokens = 1, .system = options.system, .trust_special_tokens = options.trust_special_tokens};
+  return {encode_chat_prompt(model, {.messages = {{"user", prompt}}}, chat, index),
+          model.tokenizer().encode(text, {.parse_special_tokens = false}).ids};
+}
 
 at::Tensor token_nll(const at::Tensor& logits, const std::vector<TokenId>& ids) {
   const auto n = static_cast<std::int64_t>(ids.size());
@@ -50,11 +65,7 @@ std::vector<double> continuation_nll(const CausalLM& model, const std::vector<Co
     report(first);
     const size_t end = batch_end(continuations, first, batch_size);
     std::vector<std::vector<TokenId>> sequences;
-    for (size_t i = first; i < end; ++i) {
-      sequences.push_back(continuations[i].begin);
-      sequences.back().insert(sequences.back().end(), continuations[i].rest.begin(),
-                              continuations[i].rest.end());
-    }
+    for (size_t i = first; i < end; ++i) sequences.push_back(whole(continuations[i]));
     const at::Tensor logits = model.logits(sequences, LogitsOf::all_tokens, interventions);
     std::int64_t row = 0;
     for (size_t i = first; i < end; ++i) {

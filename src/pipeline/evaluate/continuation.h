@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "safetylock/causal_lm.h"
+#include "safetylock/evaluate.h"
 
 namespace safetylock {
 
@@ -13,6 +14,15 @@ struct Continuation {
   std::vector<TokenId> begin;  ///< not empty
   std::vector<TokenId> rest;   ///< not empty: what is scored
 };
+
+/// Beginning and rest, end to end.
+std::vector<TokenId> whole(const Continuation& continuation);
+
+/// `text` said in answer to `prompt`, number `index` of its kind in errors: the rest holds no control tokens
+/// and is empty where the text has no token. Uses system and trust_special_tokens of the options. Throws as
+/// encode_chat_prompt.
+Continuation reply_to(const CausalLM& model, const std::string& prompt, const std::string& text,
+                      const EvaluateOptions& options, size_t index);
 
 /// Negative log-likelihood of each `rest` in nats, summed over its tokens. Up to `batch_size` together, fewer
 /// where they are long: logits take V floats a token. `report(done)` is called before each batch and at the

@@ -11,18 +11,20 @@ namespace {
 constexpr std::int64_t kRowsAtOnce = 64;
 constexpr std::int64_t kMaxLogits = std::int64_t{1} << 27;  // 512 MiB of float32
 
-/// Logits [strengths, counted, V] that predict the counted tokens.
-at::Tensor counted_logits(const CausalLM& model, const Interventions& lock, const ScoredTokens& text,
+/// Logits [strengths, counted, V] that predict the rest.
+at::Tensor counted_logits(const CausalLM& model, const Interventions& lock, const Continuation& text,
                           std::vector<Strength> strengths) {
   const auto copies = static_cast<std::int64_t>(strengths.size());
   const Interventions interventions{
       .biases = lock.biases, .strengths = std::move(strengths), .alpha_max = lock.alpha_max};
   // The last token predicts nothing that counts.
-  const std::vector<TokenId> read(text.ids.begin(), text.ids.end() - 1);
+  std::vector<TokenId> read = whole(text);
+  read.pop_back();
   const at::Tensor logits =
       model.logits(std::vector(static_cast<std::size_t>(copies), read), LogitsOf::all_tokens, &interventions);
   return logits.view({copies, static_cast<std::int64_t>(read.size()), -1})
-      .narrow(1, static_cast<std::int64_t>(text.begin) - 1, static_cast<std::int64_t>(text.counted()));
+      .narrow(1, static_cast<std::int64_t>(text.begin.size()) - 1,
+              static_cast<std::int64_t>(text.rest.size()));
 }
 
 }  // namespace
@@ -38,11 +40,11 @@ double kl_sum(const at::Tensor& p, const at::Tensor& q) {
 }
 
 std::vector<double> mean_divergences(const CausalLM& model, const Interventions& lock,
-                                     const ScoredTokens& text, const std::vector<Strength>& strengths) {
+                                     const Continuation& text, const std::vector<Strength>& strengths) {
   const c10::InferenceMode inference;
   // A copy, so that the whole text's logits can go.
   const at::Tensor unlocked = counted_logits(model, lock, text, {Strength()})[0].clone();
-  const std::int64_t logits_each = static_cast<std::int64_t>(text.ids.size()) * model.config().vocab_size;
+  const std::int64_t logits_each = static_cast<std::int64_t>(whole(text).size()) * model.config().vocab_size;
   const auto together = static_cast<std::size_t>(std::max<std::int64_t>(1, kMaxLogits / logits_each));
   std::vector<double> means;
   for (std::size_t begin = 0; begin < strengths.size(); begin += together) {
@@ -52,7 +54,7 @@ std::vector<double> mean_divergences(const CausalLM& model, const Interventions&
                                               strengths.begin() + static_cast<std::ptrdiff_t>(end)});
     for (std::int64_t i = 0; i < locked.size(0); ++i) {
       // Rounding can leave a zero slightly below 0.
-      means.push_back(std::max(0.0, kl_sum(unlocked, locked[i]) / static_cast<double>(text.counted())));
+      means.push_back(std::max(0.0, kl_sum(unlocked, locked[i]) / static_cast<double>(text.rest.size())));
     }
   }
   return means;

@@ -1,12 +1,11 @@
 // The model's own replies to prompts, and the margins of their first tokens.
 #include <algorithm>
 #include <chrono>
-#include <span>
 
 #include "engine/chat_prompt.h"
 #include "engine/observed_generation.h"
-#include "engine/request_strength.h"
 #include "pipeline/evaluate/first_token.h"
+#include "pipeline/evaluate/request_interventions.h"
 #include "pipeline/evaluate/step_progress.h"
 #include "safetylock/error.h"
 #include "safetylock/evaluate.h"
@@ -26,18 +25,6 @@ void report(const EvaluateOptions& options, size_t done, size_t total) {
   report_step(options.on_progress, "measuring refusal margins", done, total, "prompts");
 }
 
-/// What one pass adds to the sequences of `requests`; nothing on a model without a lock.
-std::optional<Interventions> interventions_of(const CausalLM& model,
-                                              std::span<const GenerateRequest> requests) {
-  const auto lock = model.default_interventions();
-  std::vector<Strength> strengths;
-  for (const GenerateRequest& request : requests)
-    strengths.push_back(request_strength(request.strength, lock.get()));
-  if (lock == nullptr) return std::nullopt;
-  return Interventions{
-      .biases = lock->biases, .strengths = std::move(strengths), .alpha_max = lock->alpha_max};
-}
-
 /// One forward pass a prompt, in batches, without replies.
 void measure_margins(const CausalLM& model, const std::vector<GenerateRequest>& requests,
                      const GenerateOptions& generation, const EvaluateOptions& options,
@@ -51,8 +38,9 @@ void measure_margins(const CausalLM& model, const std::vector<GenerateRequest>& 
   for (size_t begin = 0; begin < sequences.size(); begin += batch_size) {
     report(options, begin, sequences.size());
     const size_t end = std::min(begin + batch_size, sequences.size());
-    const std::optional<Interventions> interventions =
-        interventions_of(model, std::span(requests).subspan(begin, end - begin));
+    std::vector<std::optional<Strength>> strengths;
+    for (size_t i = begin; i < end; ++i) strengths.push_back(requests[i].strength);
+    const std::optional<Interventions> interventions = request_interventions(model, strengths);
     const at::Tensor logits = model
                                   .logits({sequences.begin() + static_cast<std::ptrdiff_t>(begin),
                                            sequences.begin() + static_cast<std::ptrdiff_t>(end)},

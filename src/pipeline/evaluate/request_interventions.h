@@ -2,14 +2,16 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "safetylock/causal_lm.h"
 #include "safetylock/strength.h"
 
 namespace safetylock {
 
-/// Throws lock.state when a strength above zero is asked for and no lock is applied.
+/// `asked`: one for each sequence of a pass, or a single one for all. Throws lock.state when a strength above
+/// zero is asked for and no lock is applied, arg.alpha beyond the lock's largest.
 std::optional<Interventions> request_interventions(const CausalLM& model,
-                                                   const std::optional<Strength>& strength);
+                                                   const std::vector<std::optional<Strength>>& asked);
 
 }  // namespace safetylock
