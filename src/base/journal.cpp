@@ -72,6 +72,7 @@ Journal::Journal(const std::string& path, const Json& subject) : path_(path) {
 }
 
 Journal::~Journal() {
+  if (steps_.empty()) remove();
   ::close(fd_);
 }
 

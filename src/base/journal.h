@@ -19,7 +19,7 @@ class Journal {
   /// when the file is about something else (naming the keys that differ), journal.damaged for a file that is
   /// no journal (a torn last line is dropped), run.busy when another process has it, io.write.
   Journal(const std::string& path, const Json& subject);
-  ~Journal();
+  ~Journal();  ///< a journal without a finished step goes with it
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 

@@ -164,9 +164,9 @@ HttpResponse HttpClient::send(const std::string& path, const std::string& json) 
                             .expected = "a response",
                             .found = "a connection that was closed or sent no HTTP"});
     }
-    fail("run.endpoint", "a response", httplib::to_string(result.error()),
-         result.error() == httplib::Error::Connection ? "Is the server running, and is this its address?"
-                                                      : "");
+    if (result.error() == httplib::Error::Connection)
+      fail("run.endpoint", "a response", "no connection", "Is the server running, and is this its address?");
+    fail("run.endpoint", "a response", httplib::to_string(result.error()));
   }
   if (const std::string coding = result->get_header_value("Content-Encoding");
       !coding.empty() && coding != "identity") {

@@ -69,6 +69,16 @@ TEST_F(JournalTest, AStepThatThrowsIsNotKept) {
   EXPECT_EQ(work().second, 3);
 }
 
+// A run that fails before anything is finished leaves no file to clear away.
+TEST_F(JournalTest, NothingFinishedLeavesNothing) {
+  work(0);
+  EXPECT_FALSE(exists(path_));
+  work(1);
+  EXPECT_TRUE(exists(path_));
+  work(0);
+  EXPECT_TRUE(exists(path_)) << "what an earlier run finished stays";
+}
+
 TEST_F(JournalTest, RefusesOtherSettingsAndNamesThem) {
   work(1);
   const std::string before = bytes();
