@@ -95,6 +95,31 @@ TEST(Evaluate, StrengthIsPerEvaluationAndZeroIsBitEqualToUnlocked) {
             locked + 0.1);
 }
 
+TEST(Evaluate, SeveralStrengthsInOneBatchGiveWhatEachGivesAlone) {
+  const CausalLM model = chain_model("Sure, big");
+  const auto interventions = std::make_shared<Interventions>();
+  interventions->biases[0] = test::towards_refusal(model);
+  const HookHandle handle = model.set_default_interventions(interventions);
+  const std::vector<Strength> strengths = {Strength(3), Strength(0), Strength(1)};
+  for (const bool margin_only : {true, false}) {
+    const EvaluateOptions options{.max_new_tokens = 20, .batch_size = 5, .margin_only = margin_only};
+    const std::vector<Evaluation> together = evaluate_strengths(model, kPrompts, strengths, options);
+    ASSERT_EQ(together.size(), 3U);
+    for (size_t s = 0; s < strengths.size(); ++s) {
+      EvaluateOptions alone = options;
+      alone.strength = strengths[s];
+      const Evaluation expected = evaluate(model, kPrompts, alone);
+      for (size_t i = 0; i < kPrompts.size(); ++i) {
+        EXPECT_EQ(together[s].results[i].prompt, kPrompts[i]);
+        EXPECT_EQ(together[s].results[i].reply, expected.results[i].reply);
+        EXPECT_NEAR(*together[s].results[i].refusal_margin, *expected.results[i].refusal_margin, 1e-4);
+      }
+    }
+    EXPECT_GT(together[0].refusal_margin.value, together[2].refusal_margin.value + 0.1);
+    EXPECT_GT(together[2].refusal_margin.value, together[1].refusal_margin.value + 0.1);
+  }
+}
+
 TEST(Evaluate, RefusesWhatItCannotDo) {
   const CausalLM model = chain_model("Sure, big");
   EXPECT_EQ(code_of([&] { evaluate(model, {}); }), "data.empty");

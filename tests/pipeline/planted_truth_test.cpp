@@ -139,7 +139,9 @@ TEST(PlantedTruth, StrengthsInClassGaps) {
 TEST(PlantedTruth, DivergenceIsItsDefinition) {
   const CausalLM tuned = kTuned.build();
   const AppliedLock applied = apply_lock(tuned, planted_lock());
-  const std::vector<TokenId> ids = tuned.tokenizer().encode("Who? It is a fine day!").ids;
+  // After "S" the next token is certain, with the lock and without: where the rows begin and end shows.
+  const std::vector<TokenId> ids = tuned.tokenizer().encode("ABCDEFGHSX").ids;
+  ASSERT_EQ(ids.size(), 10U);
   const Continuation text{.begin = test::slice(ids, 0, 5), .rest = test::slice(ids, 5, ids.size())};
   const std::vector<Strength> strengths = {Strength(0), Strength(3), Strength(9)};
   const std::vector<double> kl = mean_divergences(tuned, applied.interventions(), text, strengths);
