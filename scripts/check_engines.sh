@@ -43,7 +43,7 @@ install_llama_cpp() {
 install_plugin() {
   local copy
   copy=$(mktemp -d)
-  cp "$root"/examples/python/* "$copy/"
+  cp "$root"/examples/python/*.py "$root"/examples/python/pyproject.toml "$copy/"
   run_step "vLLM plugin" 10 "$vllm" -m pip install --force-reinstall --no-deps "$copy"
   rm -rf "$copy"
 }
