@@ -100,7 +100,7 @@ class Check:
         """evaluate of a served model: that every prompt is answered, and its margins measured, through the server alone."""
         out = tool("evaluate", "--endpoint", url + "/v1", "--harmful", ROOT / "data" / "harmful_heldout.jsonl", "--first", 4,
                    "--max-new-tokens", 16, "--json", "--quiet")
-        of = out["runs"]["unlocked"]["sets"]["harmful"]
+        of = out["runs"]["served"]["sets"]["harmful"]
         row = {"engine": engine, "model": name, "how": "evaluate --endpoint", "prompts": len(of["results"]),
                "answered": of["answered"]["count"], "refused": of["refused"]["count"], "degenerate": of["degenerate"]["count"],
                "refusal_margin": of["refusal_margin"]["value"]}
