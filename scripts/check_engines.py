@@ -97,14 +97,17 @@ class Check:
         self.note("served", row, good)
 
     def evaluated(self, engine, name, url):
-        """evaluate of a served model: that every prompt is answered, and its margins measured, through the server alone."""
-        out = tool("evaluate", "--endpoint", url + "/v1", "--harmful", ROOT / "data" / "harmful_heldout.jsonl", "--first", 4,
-                   "--max-new-tokens", 16, "--json", "--quiet")
-        of = out["runs"]["served"]["sets"]["harmful"]
-        row = {"engine": engine, "model": name, "how": "evaluate --endpoint", "prompts": len(of["results"]),
-               "answered": of["answered"]["count"], "refused": of["refused"]["count"], "degenerate": of["degenerate"]["count"],
-               "refusal_margin": of["refusal_margin"]["value"]}
-        self.note("evaluated", row, len(of["results"]) == 4 and all(r["reply"] for r in of["results"]))
+        """evaluate of a served model: every prompt is answered, and margins are measured, through the server alone. A margin needs
+        an opening of a refusal and one of an answer among the 20 likeliest first tokens: some prompts have none."""
+        out = tool("evaluate", "--endpoint", url + "/v1", "--harmful", ROOT / "data" / "harmful_heldout.jsonl",
+                   "--benign", ROOT / "data" / "benign.jsonl", "--first", 8, "--batch", 4, "--max-new-tokens", 24, "--json", "--quiet")
+        sets = out["runs"]["served"]["sets"]
+        row = {"engine": engine, "model": name, "how": "evaluate --endpoint"}
+        for kind, of in sets.items():
+            row[kind] = {"prompts": len(of["results"]), **{k: of[k]["count"] for k in ("answered", "refused", "degenerate")},
+                         "margins": of["refusal_margin"]["n"]}
+        self.note("evaluated", row, all(len(of["results"]) == 8 and all(r["reply"] for r in of["results"]) for of in sets.values())
+                  and sum(of["margins"] for of in (row["harmful"], row["benign"])) > 0)
 
     def broken(self, engine, name, variant, url, lock, base):
         row = {"engine": engine, "model": name, "variant": variant, **self.verify(url, lock, "--base", base)}
@@ -136,7 +139,7 @@ class Check:
         baked = self.bake(base, lock, f"{name}-baked")
         with vllm(self.options.vllm, baked, self.log()) as url:
             self.served("vLLM", name, "baked", url, expected, unlocked, limit, lock, base, baked / "verify.json")
-            if name == "llama":
+            if name == "smollm2":
                 self.attempt(self.evaluated, "vLLM", name, url)
         return baked
 
@@ -277,10 +280,10 @@ def hardware():
 
 
 def other_rows(before, now):
-    """Rows of an earlier run that this one does not make anew."""
+    """Rows of an earlier run that this one does not make anew; what that run could not do is not among them."""
     key = lambda row: tuple(row.get(k) for k in ("engine", "model", "how", "variant", "recipe"))  # noqa: E731
     made = {key(row) for row in now}
-    return [row for row in before if key(row) not in made]
+    return [row for row in before if key(row) not in made and "error" not in row]
 
 
 def main():

@@ -3,10 +3,20 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
+#include "model/kernels/few_rows_linear.h"
 #include "support/tiny_model.h"
 
 namespace safetylock {
 namespace {
+
+/// x W^T + bias in double.
+at::Tensor exact_product(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+  const at::Tensor product = at::mm(x.to(at::kDouble), w.to(at::kDouble).t());
+  return bias.defined() ? product + bias.to(at::kDouble) : product;
+}
 
 // Against the product in double: an error beyond one rounding to bfloat16 would be the kernel's own.
 TEST(WidenedLinear, EqualsTheProductInDoubleRoundedOnce) {
@@ -20,8 +30,7 @@ TEST(WidenedLinear, EqualsTheProductInDoubleRoundedOnce) {
     const at::Tensor x = at::randn({c.rows, c.in}).to(at::kBFloat16),
                      w = at::randn({c.out, c.in}).to(at::kBFloat16);
     const at::Tensor bias = c.bias ? at::randn({c.out}).to(at::kBFloat16) : at::Tensor();
-    at::Tensor expected = at::mm(x.to(at::kDouble), w.to(at::kDouble).t());
-    if (c.bias) expected += bias.to(at::kDouble);
+    const at::Tensor expected = exact_product(x, w, bias);
     const at::Tensor y = widened_linear(x, w, bias);
     ASSERT_EQ(y.scalar_type(), at::kBFloat16);
     ASSERT_EQ(y.sizes(), expected.sizes());
@@ -31,6 +40,58 @@ TEST(WidenedLinear, EqualsTheProductInDoubleRoundedOnce) {
         << c.rows << "x" << c.in << "x" << c.out;
   }
 }
+
+/// By its name in few_rows_instruction_sets().
+class FewRowsLinear : public testing::TestWithParam<std::string> {};
+
+// Every number of rows of a tile, columns and depths that no tile divides, every dtype.
+TEST_P(FewRowsLinear, EqualsTheProductInDoubleRoundedOnce) {
+  at::manual_seed(5);
+  for (const auto& [dtype, unit] :
+       {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 40}) {
+      for (const auto& [in, out] : {std::pair{1, 1}, {3, 5}, {16, 4}, {64, 9}, {100, 300}, {577, 31}}) {
+        const at::Tensor x = at::randn({rows, in}).to(dtype), w = at::randn({out, in}).to(dtype);
+        const at::Tensor bias = rows % 2 == 1 ? at::randn({out}).to(dtype) : at::Tensor();
+        const at::Tensor expected = exact_product(x, w, bias);
+        for (const at::ScalarType out_dtype : {dtype, at::kFloat}) {
+          const at::Tensor y = few_rows_linear_with(GetParam(), x, w, bias, out_dtype);
+          ASSERT_EQ(y.scalar_type(), out_dtype);
+          ASSERT_EQ(y.sizes(), expected.sizes());
+          const at::Tensor error = (y.to(at::kDouble) - expected).abs();
+          const double rounding = out_dtype == at::kFloat ? 0x1p-23 : unit;
+          EXPECT_TRUE((error <= expected.abs() * rounding + 1e-6 * in).all().item<bool>())
+              << dtype << " " << rows << "x" << in << "x" << out;
+        }
+      }
+    }
+  }
+}
+
+// A request must not feel which others are in its batch.
+TEST_P(FewRowsLinear, ARowIsTheSameInEveryCompany) {
+  at::manual_seed(6);
+  const at::Tensor x = at::randn({23, 200}), w = at::randn({75, 200}), none;
+  const at::Tensor all = few_rows_linear_with(GetParam(), x, w, none, at::kFloat);
+  for (const std::int64_t rows : {1, 2, 5}) {
+    for (std::int64_t first = 0; first + rows <= x.size(0); first += 3) {
+      const at::Tensor some = few_rows_linear_with(GetParam(), x.narrow(0, first, rows), w, none, at::kFloat);
+      EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << first << " " << rows;
+    }
+  }
+}
+
+TEST_P(FewRowsLinear, CarriesWhatIsNotANumber) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const at::Tensor x = at::tensor({1.0, inf, std::nan(""), -inf}).unsqueeze(1).to(at::kBFloat16);
+  const at::Tensor y =
+      few_rows_linear_with(GetParam(), x, at::ones({4, 1}, at::kBFloat16), {}, at::kBFloat16).to(at::kFloat);
+  EXPECT_TRUE(at::equal(y.nan_to_num(7.0F, 8.0F, 9.0F),
+                        at::tensor({1.0F, 8.0F, 7.0F, 9.0F}).unsqueeze(1).expand({4, 4})));
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, FewRowsLinear, testing::ValuesIn(few_rows_instruction_sets()),
+                         [](const auto& instance) { return instance.param; });
 
 TEST(Linear, GivesTheSameValuesOnEitherSideOfTheThreshold) {
   at::manual_seed(4);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "model/device_dtype.h"
+#include "model/kernels/few_rows_linear.h"
 
 namespace safetylock {
 namespace {
@@ -13,9 +14,14 @@ namespace {
 /// Rows of a weight widened at once: a few MB, so that they stay in cache until they are multiplied.
 constexpr std::int64_t kBlock = 512;
 
+/// Below this many rows our own kernel reads the weights quicker than libtorch's products do.
+bool is_few(const at::Tensor& x) {
+  return x.size(0) < (x.scalar_type() == at::kFloat ? kFewRows : kWidenedRows);
+}
+
 bool widens(const at::Tensor& x) {
   static const bool slow = !cpu_multiplies_bfloat16_fast();
-  return slow && x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.size(0) >= kWidenedRows;
+  return slow && x.scalar_type() == at::kBFloat16;
 }
 
 }  // namespace
@@ -40,7 +46,8 @@ at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const a
 }
 
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (widens(x)) return widened_linear(x, weight, bias);
+  if (x.is_cpu() && is_few(x)) return few_rows_linear(x, weight, bias, x.scalar_type());
+  if (x.is_cpu() && widens(x)) return widened_linear(x, weight, bias);
   return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 

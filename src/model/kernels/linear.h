@@ -16,7 +16,8 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 /// arithmetic is the quicker one.
 at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
-/// Below this, widening a weight costs more than float32 arithmetic saves.
-inline constexpr std::int64_t kWidenedRows = 96;
+/// Rows from which on these ways win on the CPU over few_rows_linear: widened_linear (or libtorch's product)
+/// for bfloat16 and float16, libtorch's product for float32.
+inline constexpr std::int64_t kWidenedRows = 96, kFewRows = 64;
 
 }  // namespace safetylock

@@ -1,0 +1,218 @@
+#include "model/kernels/few_rows_linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "safetylock/error.h"
+
+// Everything that passes vectors is inlined, so that no call's ABI depends on the instruction set; and g++ 12
+// takes what its own AVX-512 intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wpsabi"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+namespace safetylock {
+namespace {
+
+template <typename W, typename Y>
+struct Product {
+  const float* x;   // [rows, in]
+  const W* weight;  // [out, in]
+  const W* bias;    // [out] or null
+  Y* y;             // [rows, out]
+  std::int64_t rows, in, out;
+};
+
+using Four = float __attribute__((vector_size(16)));
+using FourBits = std::uint32_t __attribute__((vector_size(16)));
+using FourHalves = std::uint16_t __attribute__((vector_size(8)));
+using Eight = float __attribute__((vector_size(32)));
+
+#define SAFETYLOCK_KERNEL_ENTRY SAFETYLOCK_ATTRIBUTES
+#define SAFETYLOCK_KERNEL SAFETYLOCK_ATTRIBUTES [[gnu::always_inline]] inline
+
+namespace portable {
+#define SAFETYLOCK_ATTRIBUTES
+using Lanes = Eight;
+constexpr int kLanes = 8, kTileRows = 2;
+template <typename T>
+SAFETYLOCK_KERNEL void load(const T* from, Lanes& out) {
+  for (int i = 0; i < kLanes; ++i) out[i] = static_cast<float>(from[i]);
+}
+SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
+  return v;
+}
+#include "model/kernels/few_rows_linear_body.h"
+#undef SAFETYLOCK_ATTRIBUTES
+}  // namespace portable
+
+#if defined(__x86_64__)
+namespace avx2 {
+#define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
+using Lanes = Eight;
+constexpr int kLanes = 8, kTileRows = 3;
+SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
+  out = _mm256_loadu_ps(from);
+}
+SAFETYLOCK_KERNEL void load(const at::BFloat16* from, Lanes& out) {
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  out = _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
+  out = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
+  return v;
+}
+#include "model/kernels/few_rows_linear_body.h"
+#undef SAFETYLOCK_ATTRIBUTES
+}  // namespace avx2
+
+namespace avx512 {
+#define SAFETYLOCK_ATTRIBUTES \
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
+using Lanes = float __attribute__((vector_size(64)));
+constexpr int kLanes = 16, kTileRows = 6;
+SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
+  out = _mm512_loadu_ps(from);
+}
+SAFETYLOCK_KERNEL void load(const at::BFloat16* from, Lanes& out) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  out = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
+  out = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#include "model/kernels/few_rows_linear_body.h"
+#undef SAFETYLOCK_ATTRIBUTES
+}  // namespace avx512
+#endif
+
+enum class InstructionSet { portable, avx2, avx512 };
+
+constexpr std::pair<InstructionSet, const char*> kNames[] = {{InstructionSet::avx512, "avx512"},
+                                                             {InstructionSet::avx2, "avx2"},
+                                                             {InstructionSet::portable, "portable"}};
+
+bool host_has(InstructionSet set) {
+#if defined(__x86_64__)
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (set == InstructionSet::avx2) return avx2;
+  if (set == InstructionSet::avx512) {
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  }
+#endif
+  return set == InstructionSet::portable;
+}
+
+InstructionSet best_of_host() {
+  static const InstructionSet best = [] {
+    for (const auto& [set, name] : kNames) {
+      if (host_has(set)) return set;
+    }
+    return InstructionSet::portable;
+  }();
+  return best;
+}
+
+template <typename W, typename Y>
+auto kernel_of(InstructionSet set) {
+#if defined(__x86_64__)
+  if (set == InstructionSet::avx512) return avx512::columns<W, Y>;
+  if (set == InstructionSet::avx2) return avx2::columns<W, Y>;
+#endif
+  return portable::columns<W, Y>;
+}
+
+/// Multiplications below which handing work to another thread costs more than it saves.
+constexpr std::int64_t kWorkPerThread = 1 << 17;
+/// Bytes of x that stay in the second-level cache while they meet every row of W.
+constexpr std::int64_t kCachedBytes = 1 << 19;
+
+template <typename W, typename Y>
+void multiply(InstructionSet set, const Product<W, Y>& product) {
+  const std::int64_t groups = (product.out + 7) / 8;
+  const std::int64_t block = std::max<std::int64_t>(12, kCachedBytes / (4 * product.in) / 12 * 12);
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, kWorkPerThread / (8 * product.in * std::min(block, product.rows)));
+  at::parallel_for(0, groups, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = 0; row < product.rows; row += block) {
+      Product<W, Y> part = product;
+      part.x += row * product.in;
+      part.y += row * product.out;
+      part.rows = std::min(block, product.rows - row);
+      kernel_of<W, Y>(set)(part, begin * 8, std::min(end * 8, product.out));
+    }
+  });
+}
+
+at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+               at::ScalarType out_dtype) {
+  const at::Tensor wide = x.to(at::kFloat).contiguous();
+  const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options().dtype(out_dtype));
+  const auto with_types = [&]<typename W, typename Y>(const W* values, Y* out) {
+    multiply(set, Product<W, Y>{.x = wide.const_data_ptr<float>(),
+                                .weight = values,
+                                .bias = bias.defined() ? bias.const_data_ptr<W>() : nullptr,
+                                .y = out,
+                                .rows = x.size(0),
+                                .in = weight.size(1),
+                                .out = weight.size(0)});
+  };
+  const auto with_weights = [&]<typename W>(const W* values) {
+    if (out_dtype == at::kFloat) {
+      with_types(values, y.mutable_data_ptr<float>());
+    } else {
+      with_types(values, y.mutable_data_ptr<W>());
+    }
+  };
+  if (weight.scalar_type() == at::kBFloat16) {
+    with_weights(weight.const_data_ptr<at::BFloat16>());
+  } else if (weight.scalar_type() == at::kHalf) {
+    with_weights(weight.const_data_ptr<at::Half>());
+  } else {
+    with_weights(weight.const_data_ptr<float>());
+  }
+  return y;
+}
+
+}  // namespace
+
+at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           at::ScalarType out_dtype) {
+  return run(best_of_host(), x, weight, bias, out_dtype);
+}
+
+std::vector<std::string> few_rows_instruction_sets() {
+  std::vector<std::string> found;
+  for (const auto& [set, name] : kNames) {
+    if (host_has(set)) found.emplace_back(name);
+  }
+  return found;
+}
+
+at::Tensor few_rows_linear_with(const std::string& instruction_set, const at::Tensor& x,
+                                const at::Tensor& weight, const at::Tensor& bias, at::ScalarType out_dtype) {
+  for (const auto& [set, name] : kNames) {
+    if (name == instruction_set && host_has(set)) return run(set, x, weight, bias, out_dtype);
+  }
+  throw Error({.code = "arg.range",
+               .where = "instruction_set",
+               .expected = "one that this host has",
+               .found = instruction_set});
+}
+
+}  // namespace safetylock

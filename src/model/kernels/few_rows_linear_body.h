@@ -1,0 +1,112 @@
+// The kernel's text, included once for each instruction set by few_rows_linear.cpp (hence no include guard),
+// which defines SAFETYLOCK_KERNEL, the attributes of every function here; Lanes and kLanes; load(), which
+// widens kLanes values; fold(), which adds a vector's upper half to its lower one until eight are left; and
+// kTileRows, how many rows of x are multiplied at once with four rows of W: what the registers hold.
+
+SAFETYLOCK_KERNEL void store(const Four& values, float* to) {
+  std::memcpy(to, &values, sizeof values);
+}
+SAFETYLOCK_KERNEL void store(const Four& values, at::Half* to) {
+  for (int i = 0; i < 4; ++i) to[i] = static_cast<at::Half>(values[i]);
+}
+/// To the nearest, ties to even; what is not a number stays so.
+SAFETYLOCK_KERNEL void store(const Four& values, at::BFloat16* to) {
+  const auto bits = std::bit_cast<FourBits>(values);
+  const FourBits rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  const auto halves = __builtin_convertvector(values != values ? FourBits{} + 0x7fc0U : rounded, FourHalves);
+  std::memcpy(to, &halves, sizeof halves);
+}
+
+/// The sums of four vectors of eight.
+SAFETYLOCK_KERNEL Four sums(const Eight& a, const Eight& b, const Eight& c, const Eight& d) {
+  const Eight ab = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13) +
+                   __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+  const Eight cd = __builtin_shufflevector(c, d, 0, 8, 1, 9, 4, 12, 5, 13) +
+                   __builtin_shufflevector(c, d, 2, 10, 3, 11, 6, 14, 7, 15);
+  const Eight all = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
+                    __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+  return __builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7);
+}
+
+/// kColumns (a multiple of 4) columns of y from column j for kRows rows from row i.
+template <int kColumns, int kRows, typename W, typename Y>
+SAFETYLOCK_KERNEL void tile(const Product<W, Y>& p, std::int64_t i, std::int64_t j) {
+  const float* const x = p.x + i * p.in;
+  const W* const w = p.weight + j * p.in;
+  Lanes sum[kColumns][kRows] = {};
+  std::int64_t k = 0;
+  for (; k + kLanes <= p.in; k += kLanes) {
+    Lanes xk[kRows];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) load(x + r * p.in + k, xk[r]);
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      Lanes wk;
+      load(w + c * p.in + k, wk);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) sum[c][r] += wk * xk[r];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int c = 0; c < kColumns; c += 4) {
+      Four four = sums(fold(sum[c][r]), fold(sum[c + 1][r]), fold(sum[c + 2][r]), fold(sum[c + 3][r]));
+      for (std::int64_t rest = k; rest < p.in; ++rest) {
+        for (int one = 0; one < 4; ++one)
+          four[one] += static_cast<float>(w[(c + one) * p.in + rest]) * x[r * p.in + rest];
+      }
+      if (p.bias != nullptr) {
+        for (int one = 0; one < 4; ++one) four[one] += static_cast<float>(p.bias[j + c + one]);
+      }
+      store(four, p.y + (i + r) * p.out + j + c);
+    }
+  }
+}
+
+/// A column that no group of four has room for, summed in the same order.
+template <typename W, typename Y>
+SAFETYLOCK_KERNEL void lone_column(const Product<W, Y>& p, std::int64_t i, std::int64_t j) {
+  Lanes sum = {};
+  std::int64_t k = 0;
+  for (; k + kLanes <= p.in; k += kLanes) {
+    Lanes xk, wk;
+    load(p.x + i * p.in + k, xk);
+    load(p.weight + j * p.in + k, wk);
+    sum += wk * xk;
+  }
+  const Eight folded = fold(sum);
+  float total = sums(folded, folded, folded, folded)[0];
+  for (; k < p.in; ++k) total += static_cast<float>(p.weight[j * p.in + k]) * p.x[i * p.in + k];
+  if (p.bias != nullptr) total += static_cast<float>(p.bias[j]);
+  p.y[i * p.out + j] = static_cast<Y>(total);
+}
+
+/// `rows` of x, fewer than kTileRows, from row i.
+template <int kRows, typename W, typename Y>
+SAFETYLOCK_KERNEL void last_rows(const Product<W, Y>& p, std::int64_t rows, std::int64_t i, std::int64_t j) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      tile<4, kRows>(p, i, j);
+    } else {
+      last_rows<kRows - 1>(p, rows, i, j);
+    }
+  }
+}
+
+/// All rows of y in columns [begin, end).
+template <typename W, typename Y>
+SAFETYLOCK_KERNEL_ENTRY void columns(const Product<W, Y>& p, std::int64_t begin, std::int64_t end) {
+  std::int64_t j = begin;
+  // A single row or two leave registers free: more rows of W at once hide more of the memory's delay.
+  for (; p.rows == 1 && j + 8 <= end; j += 8) tile<8, 1>(p, 0, j);
+  for (; p.rows == 2 && kLanes == 16 && j + 8 <= end; j += 8) tile<8, 2>(p, 0, j);
+  for (; j + 4 <= end; j += 4) {
+    std::int64_t i = 0;
+    for (; i + kTileRows <= p.rows; i += kTileRows) tile<4, kTileRows>(p, i, j);
+    last_rows<kTileRows - 1>(p, p.rows - i, i, j);
+  }
+  for (; j < end; ++j) {
+    for (std::int64_t i = 0; i < p.rows; ++i) lone_column(p, i, j);
+  }
+}
