@@ -96,18 +96,18 @@ class Check:
             not probes or row["verify_expect"]["verdict"] == "locked")
         self.note("served", row, good)
 
-    def evaluated(self, engine, name, url):
+    def evaluated(self, engine, name, what, url):
         """evaluate of a served model: every prompt is answered, and margins are measured, through the server alone. A margin needs
-        an opening of a refusal and one of an answer among the 20 likeliest first tokens: some prompts have none."""
+        an opening of a refusal and one of an answer among the 20 likeliest first tokens: the locked model often has none."""
         out = tool("evaluate", "--endpoint", url + "/v1", "--harmful", ROOT / "data" / "harmful_heldout.jsonl",
                    "--benign", ROOT / "data" / "benign.jsonl", "--first", 8, "--batch", 4, "--max-new-tokens", 24, "--json", "--quiet")
         sets = out["runs"]["served"]["sets"]
-        row = {"engine": engine, "model": name, "how": "evaluate --endpoint"}
+        row = {"engine": engine, "model": name, "how": f"evaluate --endpoint, {what}"}
         for kind, of in sets.items():
             row[kind] = {"prompts": len(of["results"]), **{k: of[k]["count"] for k in ("answered", "refused", "degenerate")},
                          "margins": of["refusal_margin"]["n"]}
         self.note("evaluated", row, all(len(of["results"]) == 8 and all(r["reply"] for r in of["results"]) for of in sets.values())
-                  and sum(of["margins"] for of in (row["harmful"], row["benign"])) > 0)
+                  and (what == "baked" or row["harmful"]["margins"] + row["benign"]["margins"] > 0))
 
     def broken(self, engine, name, variant, url, lock, base):
         row = {"engine": engine, "model": name, "variant": variant, **self.verify(url, lock, "--base", base)}
@@ -140,7 +140,10 @@ class Check:
         with vllm(self.options.vllm, baked, self.log()) as url:
             self.served("vLLM", name, "baked", url, expected, unlocked, limit, lock, base, baked / "verify.json")
             if name == "smollm2":
-                self.attempt(self.evaluated, "vLLM", name, url)
+                self.attempt(self.evaluated, "vLLM", name, "baked", url)
+        if name == "smollm2":
+            with vllm(self.options.vllm, base, self.log()) as url:
+                self.attempt(self.evaluated, "vLLM", name, "unlocked", url)
         return baked
 
     def vllm_loader(self, name, base, lock, *options):
@@ -166,7 +169,10 @@ class Check:
         with llama_cpp(self.options.llama_server, baked, self.log()) as url:
             self.served("llama.cpp", name, "baked", url, expected, unlocked, limit, lock, base)
             if name == "smollm2":
-                self.attempt(self.evaluated, "llama.cpp", name, url)
+                self.attempt(self.evaluated, "llama.cpp", name, "baked", url)
+        if name == "smollm2":
+            with llama_cpp(self.options.llama_server, model, self.log()) as url:
+                self.attempt(self.evaluated, "llama.cpp", name, "unlocked", url)
 
     def llama_broken(self, name, base, model, lock):
         alpha = float(tool("inspect", lock, "--json")["alpha"])
