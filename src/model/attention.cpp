@@ -101,10 +101,7 @@ AttentionPlan::Visibility AttentionPlan::visible_in(std::int64_t window,
 at::Tensor AttentionPlan::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                  std::int64_t layer) const {
   const Visibility& visible = config_.slides(layer) ? window_ : all_;
-  if (cache_rows_.defined()) {
-    cache_->keys(layer).flatten(0, 1).index_copy_(0, cache_rows_, k);
-    cache_->values(layer).flatten(0, 1).index_copy_(0, cache_rows_, v);
-  }
+  if (cache_rows_.defined()) cache_->write(layer, cache_rows_, k, v);
   if (decoding_) return decode(q, visible, layer);
   const at::Tensor out = at::empty(q.sizes(), q.options());
   for (size_t i = 0; i < batch_.segments.size(); ++i) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/kernels/gated_activation.h"
 #include "model/kernels/linear.h"
+#include "model/kernels/rms_norm.h"
 
 namespace safetylock {
 namespace {
@@ -11,21 +13,14 @@ namespace {
 /// Rows that go through the widest matrix products at once: bounds memory, costs no speed.
 constexpr std::int64_t kRowChunk = 1024;
 
-/// x / sqrt(mean(x^2) + eps) over the last dimension in float32, rounded, times the weight (HF:
-/// LlamaRMSNorm); with unit_offset_norm times 1 + weight, rounded after that (HF: GemmaRMSNorm).
-at::Tensor rms_norm(const ModelConfig& c, const at::Tensor& x, const at::Tensor& weight) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor scale = at::rsqrt(at::square(wide).mean(-1, true).add_(c.rms_norm_eps));
-  if (c.unit_offset_norm) return (wide * scale).mul_(weight.to(at::kFloat).add(1.0)).to(x.scalar_type());
-  return weight * (wide * scale).to(x.scalar_type());
+NormRule norm_rule(const ModelConfig& c) {
+  return {.eps = c.rms_norm_eps, .unit_offset = c.unit_offset_norm};
 }
 
 /// down(act(gate(x)) * up(x)).
 at::Tensor mlp(const ModelConfig& c, const LayerWeights& w, const at::Tensor& x) {
-  const std::vector<at::Tensor> gate_up = apply_linear(x, w.gate_up, w.gate_up_bias).chunk(2, -1);
-  const bool gelu = c.hidden_act == Activation::gelu_pytorch_tanh;
-  at::Tensor gate = gelu ? at::gelu(gate_up[0], "tanh") : at::silu(gate_up[0]);
-  return apply_linear(gate.mul_(gate_up[1]), w.down, w.down_bias);
+  const at::Tensor gate_up = apply_linear(x, w.gate_up, w.gate_up_bias);
+  return apply_linear(gated_activation(gate_up, c.hidden_act), w.down, w.down_bias);
 }
 
 /// f on the rows of x, kRowChunk at a time.
@@ -67,11 +62,11 @@ at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) co
   const ModelConfig& c = decoder_.config;
   const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
   const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads;
-  const at::Tensor qkv =
-      apply_linear(rms_norm(c, x, w.input_norm), w.qkv, w.qkv_bias).view({x.size(0), H + 2 * G, c.head_dim});
+  const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, norm_rule(c)), w.qkv, w.qkv_bias)
+                             .view({x.size(0), H + 2 * G, c.head_dim});
   if (c.qk_norm) {
-    qkv.narrow(1, 0, H).copy_(rms_norm(c, qkv.narrow(1, 0, H), w.q_norm));
-    qkv.narrow(1, H, G).copy_(rms_norm(c, qkv.narrow(1, H, G), w.k_norm));
+    rms_norm_in_place(qkv.narrow(1, 0, H), w.q_norm, norm_rule(c));
+    rms_norm_in_place(qkv.narrow(1, H, G), w.k_norm, norm_rule(c));
   }
   rope_.rotate_in_place(qkv.narrow(1, 0, H + G), layer);
   at::Tensor z = attention_.attend(qkv.narrow(1, 0, H), qkv.narrow(1, H, G), qkv.narrow(1, H + G, G), layer);
@@ -86,11 +81,11 @@ at::Tensor DecoderPass::after_attention(std::int64_t layer, const at::Tensor& x,
   steering_.add_to(layer, attn_output);
   show(HookPoint::attn_output, layer, attn_output);
   // The lock has acted: with sandwich norms it is normalised together with what the heads say.
-  if (c.sandwich_norm) attn_output = rms_norm(c, attn_output, w.attn_output_norm);
+  if (c.sandwich_norm) attn_output = rms_norm(attn_output, w.attn_output_norm, norm_rule(c));
   const at::Tensor h = x + attn_output;
   at::Tensor out = by_row_chunks(h, [&](const at::Tensor& rows) {
-    const at::Tensor inner = mlp(c, w, rms_norm(c, rows, w.mlp_norm));
-    return rows + (c.sandwich_norm ? rms_norm(c, inner, w.mlp_output_norm) : inner);
+    const at::Tensor inner = mlp(c, w, rms_norm(rows, w.mlp_norm, norm_rule(c)));
+    return rows + (c.sandwich_norm ? rms_norm(inner, w.mlp_output_norm, norm_rule(c)) : inner);
   });
   show(HookPoint::block_output, layer, out);
   return out;
@@ -120,7 +115,7 @@ void logits_into(const Decoder& decoder, const at::Tensor& hidden, const at::Ten
   const std::int64_t chunk = std::clamp<std::int64_t>((1 << 25) / c.vocab_size, 1, kRowChunk);
   for (std::int64_t row = 0; row < hidden.size(0); row += chunk) {
     const std::int64_t rows = std::min(chunk, hidden.size(0) - row);
-    const at::Tensor x = rms_norm(c, hidden.narrow(0, row, rows), decoder.weights.final_norm);
+    const at::Tensor x = rms_norm(hidden.narrow(0, row, rows), decoder.weights.final_norm, norm_rule(c));
     const at::Tensor logits = out.narrow(0, row, rows).copy_(apply_linear(x, decoder.weights.lm_head));
     if (c.final_logit_softcapping > 0)
       logits.div_(c.final_logit_softcapping).tanh_().mul_(c.final_logit_softcapping);

@@ -1,11 +1,29 @@
 #include "model/kv_cache.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 namespace safetylock {
 namespace {
 
 constexpr std::int64_t kGranularity = 64;
+
+/// `from` [N, G, D], in which each row is one piece, to rows of `to` [slots, C, G, D].
+void write_rows(const at::Tensor& to, const at::Tensor& rows, const at::Tensor& from) {
+  if (!from.is_cpu()) {
+    to.flatten(0, 1).index_copy_(0, rows, from);
+    return;
+  }
+  const std::size_t bytes = static_cast<size_t>(from.size(1) * from.size(2)) * from.element_size();
+  auto* const target = static_cast<std::byte*>(to.mutable_data_ptr());
+  const auto* const source = static_cast<const std::byte*>(from.const_data_ptr());
+  const std::size_t stride = static_cast<size_t>(from.stride(0)) * from.element_size();
+  const auto* const places = rows.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < rows.size(0); ++i)
+    std::memcpy(target + static_cast<size_t>(places[i]) * bytes, source + static_cast<size_t>(i) * stride,
+                bytes);
+}
 
 }  // namespace
 
@@ -29,6 +47,12 @@ void KvCache::reserve(std::int64_t tokens) {
   for (at::Tensor& layer : keys_) grow(layer);
   for (at::Tensor& layer : values_) grow(layer);
   capacity_ = grown;
+}
+
+void KvCache::write(std::int64_t layer, const at::Tensor& rows, const at::Tensor& keys,
+                    const at::Tensor& values) const {
+  write_rows(this->keys(layer), rows, keys);
+  write_rows(this->values(layer), rows, values);
 }
 
 void KvCache::copy_slot(std::int64_t from, std::int64_t to) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "model/kernels/rotate.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -107,11 +108,7 @@ RopeTables::RopeTables(const RopeFrequencies& frequencies, const ModelConfig& co
 void RopeTables::rotate_in_place(const at::Tensor& heads, std::int64_t layer) const {
   if (!config_.rotates(layer)) return;
   const RopeTable& table = local_.cos.defined() && config_.slides(layer) ? local_ : table_;
-  const std::int64_t half = table.cos.size(2);
-  const at::Tensor first = heads.narrow(2, 0, half), second = heads.narrow(2, half, half);
-  const at::Tensor rotated = first * table.cos - second * table.sin;
-  second.copy_(second * table.cos + first * table.sin);
-  first.copy_(rotated);
+  safetylock::rotate_in_place(heads, table.cos, table.sin);
 }
 
 }  // namespace safetylock

@@ -1,21 +1,11 @@
 #include "model/kernels/decode_attention.h"
 
-#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
-// One source, compiled for several instruction sets; the loader picks. Sanitizers cannot run the picking
-// code.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define SAFETYLOCK_FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define SAFETYLOCK_FOR_EACH_CPU
-#endif
-#define SAFETYLOCK_INLINE __attribute__((always_inline)) inline
+#include "model/kernels/cpu_clones.h"
 
 namespace safetylock {
 namespace {
@@ -34,7 +24,7 @@ struct Group {
 
 template <typename T>
 SAFETYLOCK_INLINE void widen(const T* from, float* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
+  for (std::int64_t i = 0; i < n; ++i) to[i] = widened(from[i]);
 }
 
 SAFETYLOCK_INLINE float dot(const float* a, const float* b, std::int64_t n) {
@@ -42,23 +32,6 @@ SAFETYLOCK_INLINE float dot(const float* a, const float* b, std::int64_t n) {
 #pragma omp simd reduction(+ : sum)
   for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
   return sum;
-}
-
-/// e^x for x <= 0 without a branch, so that compilers vectorise it: 2^n * e^f with |f| <= ln(2)/2 and the
-/// polynomial of Cephes' expf. Relative error below 2e-7; 0 to within that below -87.
-SAFETYLOCK_INLINE float exp_of_nonpositive(float x) {
-  x = x < -87.0F ? -87.0F : x;
-  constexpr float kRoundToInteger = 12582912.0F;  // 1.5 * 2^23
-  const float n = (x * 1.44269504F + kRoundToInteger) - kRoundToInteger;
-  const float f = (x - n * 0.693359375F) + n * 2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * f + 1.3981999507e-3F;
-  p = p * f + 8.3334519073e-3F;
-  p = p * f + 4.1665795894e-2F;
-  p = p * f + 1.6666665459e-1F;
-  p = p * f + 5.0000001201e-1F;
-  p = p * f * f + f + 1.0F;
-  return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
 }
 
 /// softmax in place.
@@ -101,7 +74,7 @@ SAFETYLOCK_INLINE void attend(const Group<T>& g) {
       for (std::int64_t d = 0; d < g.D; ++d) sums[r * g.D + d] += weight * row[d];
     }
   }
-  for (std::int64_t i = 0; i < g.R * g.D; ++i) g.out[i] = static_cast<T>(sums[i]);
+  for (std::int64_t i = 0; i < g.R * g.D; ++i) g.out[i] = rounded<T>(sums[i]);
 }
 
 SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<float>& g) {
@@ -146,9 +119,7 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
 at::Tensor decode_attention_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                                 const std::vector<KeyRange>& seen, ScoreRule rule) {
   const at::Tensor out = at::empty(q.sizes(), q.options());
-  AT_DISPATCH_FLOATING_TYPES_AND2(at::kBFloat16, at::kHalf, q.scalar_type(), "decode_attention_cpu", [&] {
-    if constexpr (!std::is_same_v<scalar_t, double>) attend_all<scalar_t>(q, keys, values, seen, rule, out);
-  });
+  with_type(q.scalar_type(), [&]<typename T>() { attend_all<T>(q, keys, values, seen, rule, out); });
   return out;
 }
 

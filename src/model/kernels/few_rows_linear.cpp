@@ -11,6 +11,7 @@
 #include <immintrin.h>
 #endif
 
+#include "model/kernels/cpu_clones.h"
 #include "safetylock/error.h"
 
 // Everything that passes vectors is inlined, so that no call's ABI depends on the instruction set; and g++ 12
@@ -163,29 +164,22 @@ at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight
                at::ScalarType out_dtype) {
   const at::Tensor wide = x.to(at::kFloat).contiguous();
   const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options().dtype(out_dtype));
-  const auto with_types = [&]<typename W, typename Y>(const W* values, Y* out) {
+  const auto multiply_to = [&]<typename W, typename Y>() {
     multiply(set, Product<W, Y>{.x = wide.const_data_ptr<float>(),
-                                .weight = values,
+                                .weight = weight.const_data_ptr<W>(),
                                 .bias = bias.defined() ? bias.const_data_ptr<W>() : nullptr,
-                                .y = out,
+                                .y = y.mutable_data_ptr<Y>(),
                                 .rows = x.size(0),
                                 .in = weight.size(1),
                                 .out = weight.size(0)});
   };
-  const auto with_weights = [&]<typename W>(const W* values) {
+  with_type(weight.scalar_type(), [&]<typename W>() {
     if (out_dtype == at::kFloat) {
-      with_types(values, y.mutable_data_ptr<float>());
+      multiply_to.template operator()<W, float>();
     } else {
-      with_types(values, y.mutable_data_ptr<W>());
+      multiply_to.template operator()<W, W>();
     }
-  };
-  if (weight.scalar_type() == at::kBFloat16) {
-    with_weights(weight.const_data_ptr<at::BFloat16>());
-  } else if (weight.scalar_type() == at::kHalf) {
-    with_weights(weight.const_data_ptr<at::Half>());
-  } else {
-    with_weights(weight.const_data_ptr<float>());
-  }
+  });
   return y;
 }
 

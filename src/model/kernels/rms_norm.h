@@ -1,0 +1,23 @@
+// Root mean square norm of rows.
+#pragma once
+
+#include "model/torch_includes.h"
+
+namespace safetylock {
+
+struct NormRule {
+  double eps;
+  bool unit_offset = false;  ///< multiply by 1 + weight, rounded after that (HF: GemmaRMSNorm)
+};
+
+/// x / sqrt(mean(x^2) + eps) over the last dimension in float32, rounded, times the weight (HF:
+/// LlamaRMSNorm), for x [.., n] and weight [n]. On the CPU one kernel, elsewhere rms_norm_by_operators.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, NormRule rule);
+
+/// rms_norm of heads, written over them: heads [N, H, D] whose last dimension is contiguous.
+void rms_norm_in_place(const at::Tensor& heads, const at::Tensor& weight, NormRule rule);
+
+/// The same in libtorch's operators: on CUDA, and in the tests.
+at::Tensor rms_norm_by_operators(const at::Tensor& x, const at::Tensor& weight, NormRule rule);
+
+}  // namespace safetylock

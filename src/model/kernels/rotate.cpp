@@ -1,0 +1,63 @@
+#include "model/kernels/rotate.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "model/kernels/cpu_clones.h"
+
+namespace safetylock {
+namespace {
+
+template <typename T>
+SAFETYLOCK_INLINE void rotate(T* first, T* second, const T* cos, const T* sin, std::int64_t half) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float a = widened(first[i]), b = widened(second[i]), c = widened(cos[i]), s = widened(sin[i]);
+    first[i] = rounded<T>(as<T>(a * c) - as<T>(b * s));
+    second[i] = rounded<T>(as<T>(b * c) + as<T>(a * s));
+  }
+}
+
+SAFETYLOCK_FOR_EACH_CPU void rotate_head(float* first, float* second, const float* cos, const float* sin,
+                                         std::int64_t half) {
+  rotate(first, second, cos, sin, half);
+}
+SAFETYLOCK_FOR_EACH_CPU void rotate_head(at::BFloat16* first, at::BFloat16* second, const at::BFloat16* cos,
+                                         const at::BFloat16* sin, std::int64_t half) {
+  rotate(first, second, cos, sin, half);
+}
+SAFETYLOCK_FOR_EACH_CPU void rotate_head(at::Half* first, at::Half* second, const at::Half* cos,
+                                         const at::Half* sin, std::int64_t half) {
+  rotate(first, second, cos, sin, half);
+}
+
+}  // namespace
+
+void rotate_by_operators(const at::Tensor& heads, const at::Tensor& cos, const at::Tensor& sin) {
+  const std::int64_t half = cos.size(2);
+  const at::Tensor first = heads.narrow(2, 0, half), second = heads.narrow(2, half, half);
+  const at::Tensor rotated = first * cos - second * sin;
+  second.copy_(second * cos + first * sin);
+  first.copy_(rotated);
+}
+
+void rotate_in_place(const at::Tensor& heads, const at::Tensor& cos, const at::Tensor& sin) {
+  if (!heads.is_cpu()) return rotate_by_operators(heads, cos, sin);
+  const std::int64_t H = heads.size(1), half = cos.size(2);
+  with_type(heads.scalar_type(), [&]<typename T>() {
+    T* const values = heads.mutable_data_ptr<T>();
+    const T *c = cos.const_data_ptr<T>(), *s = sin.const_data_ptr<T>();
+    at::parallel_for(0, heads.size(0), std::max<std::int64_t>(1, (1 << 14) / (H * half)),
+                     [&](std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t n = begin; n < end; ++n) {
+                         for (std::int64_t h = 0; h < H; ++h) {
+                           T* const head = values + n * heads.stride(0) + h * heads.stride(1);
+                           rotate_head(head, head + half, c + n * half, s + n * half, half);
+                         }
+                       }
+                     });
+  });
+}
+
+}  // namespace safetylock
