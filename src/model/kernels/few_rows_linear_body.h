@@ -28,8 +28,10 @@ SAFETYLOCK_KERNEL Four sums(const Eight& a, const Eight& b, const Eight& c, cons
   return __builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7);
 }
 
-/// kColumns (a multiple of 4) columns of y from column j for kRows rows from row i.
-template <int kColumns, int kRows, typename W, typename Y>
+/// kColumns (a multiple of 4) columns of y from column j for kRows rows from row i. With kAhead the weights
+/// of the next columns are asked for meanwhile: rows of W are too short for the processor to see where they
+/// lead.
+template <int kColumns, int kRows, bool kAhead, typename W, typename Y>
 SAFETYLOCK_KERNEL void tile(const Product<W, Y>& p, std::int64_t i, std::int64_t j) {
   const float* const x = p.x + i * p.in;
   const W* const w = p.weight + j * p.in;
@@ -43,6 +45,7 @@ SAFETYLOCK_KERNEL void tile(const Product<W, Y>& p, std::int64_t i, std::int64_t
     for (int c = 0; c < kColumns; ++c) {
       Lanes wk;
       load(w + c * p.in + k, wk);
+      if constexpr (kAhead) __builtin_prefetch(w + (kColumns + c) * p.in + k);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) sum[c][r] += wk * xk[r];
     }
@@ -82,14 +85,14 @@ SAFETYLOCK_KERNEL void lone_column(const Product<W, Y>& p, std::int64_t i, std::
   p.y[i * p.out + j] = static_cast<Y>(total);
 }
 
-/// `rows` of x, fewer than kTileRows, from row i.
-template <int kRows, typename W, typename Y>
-SAFETYLOCK_KERNEL void last_rows(const Product<W, Y>& p, std::int64_t rows, std::int64_t i, std::int64_t j) {
+/// `rows` of x, at most kRows, from row i.
+template <int kRows, bool kAhead, typename W, typename Y>
+SAFETYLOCK_KERNEL void some_rows(const Product<W, Y>& p, std::int64_t rows, std::int64_t i, std::int64_t j) {
   if constexpr (kRows > 0) {
     if (rows == kRows) {
-      tile<4, kRows>(p, i, j);
+      tile<4, kRows, kAhead>(p, i, j);
     } else {
-      last_rows<kRows - 1>(p, rows, i, j);
+      some_rows<kRows - 1, kAhead>(p, rows, i, j);
     }
   }
 }
@@ -99,12 +102,13 @@ template <typename W, typename Y>
 SAFETYLOCK_KERNEL_ENTRY void columns(const Product<W, Y>& p, std::int64_t begin, std::int64_t end) {
   std::int64_t j = begin;
   // A single row or two leave registers free: more rows of W at once hide more of the memory's delay.
-  for (; p.rows == 1 && j + 8 <= end; j += 8) tile<8, 1>(p, 0, j);
-  for (; p.rows == 2 && kLanes == 16 && j + 8 <= end; j += 8) tile<8, 2>(p, 0, j);
+  for (; p.rows == 1 && j + 8 <= end; j += 8) tile<8, 1, true>(p, 0, j);
+  for (; p.rows == 2 && kLanes == 16 && j + 8 <= end; j += 8) tile<8, 2, true>(p, 0, j);
   for (; j + 4 <= end; j += 4) {
-    std::int64_t i = 0;
-    for (; i + kTileRows <= p.rows; i += kTileRows) tile<4, kTileRows>(p, i, j);
-    last_rows<kTileRows - 1>(p, p.rows - i, i, j);
+    some_rows<kTileRows, true>(p, std::min<std::int64_t>(p.rows, kTileRows), 0, j);
+    std::int64_t i = kTileRows;
+    for (; i + kTileRows <= p.rows; i += kTileRows) tile<4, kTileRows, false>(p, i, j);
+    if (i < p.rows) some_rows<kTileRows - 1, false>(p, p.rows - i, i, j);
   }
   for (; j < end; ++j) {
     for (std::int64_t i = 0; i < p.rows; ++i) lone_column(p, i, j);
