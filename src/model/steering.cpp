@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/kernels/add_scaled_row.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -31,8 +32,8 @@ void check_interventions(const Interventions& interventions, std::int64_t layers
   }
 }
 
-Steering::Steering(const Interventions& interventions, const at::Tensor& requests, std::int64_t num_requests,
-                   at::ScalarType dtype) {
+Steering::Steering(const Interventions& interventions, const at::Tensor& requests,
+                   std::int64_t num_requests) {
   if (!interventions.active()) return;
   const std::vector<Strength>& strengths = interventions.strengths;
   if (strengths.size() != 1 && static_cast<std::int64_t>(strengths.size()) != num_requests) {
@@ -45,24 +46,18 @@ Steering::Steering(const Interventions& interventions, const at::Tensor& request
   const double first = strengths.front().alpha();
   const bool alike =
       std::all_of(strengths.begin(), strengths.end(), [&](Strength s) { return s.alpha() == first; });
-  for (const auto& [layer, bias] : interventions.biases) {
-    added_[layer] = alike ? (bias * first).to(dtype) : bias.unsqueeze(0);
-  }
-  if (alike || added_.empty()) return;
+  for (const auto& [layer, bias] : interventions.biases) vectors_[layer] = bias.contiguous();
+  if (vectors_.empty()) return;
   std::vector<float> alphas;
   for (const Strength s : strengths) alphas.push_back(static_cast<float>(s.alpha()));
-  row_strengths_ =
-      at::tensor(alphas).index_select(0, requests).unsqueeze(1).to(added_.begin()->second.device());
+  strengths_ = at::tensor(alphas);
+  strengths_ = alike ? strengths_.narrow(0, 0, 1) : strengths_.index_select(0, requests);
+  strengths_ = strengths_.unsqueeze(1).to(vectors_.begin()->second.device());
 }
 
 void Steering::add_to(std::int64_t layer, const at::Tensor& attn_output) const {
-  const auto found = added_.find(layer);
-  if (found == added_.end()) return;
-  if (!row_strengths_.defined()) {
-    attn_output.add_(found->second);
-  } else {
-    attn_output.add_((row_strengths_ * found->second).to(attn_output.scalar_type()));
-  }
+  const auto found = vectors_.find(layer);
+  if (found != vectors_.end()) add_scaled_row(attn_output, found->second, strengths_);
 }
 
 }  // namespace safetylock

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "model/kernels/add_scaled_row.h"
 #include "model/kernels/gated_activation.h"
 #include "model/kernels/rms_norm.h"
 #include "model/kernels/rotate.h"
@@ -86,6 +87,18 @@ TEST_P(Elementwise, RotatesTheFirstPartOfEachHead) {
     rotate_by_operators(want.narrow(1, 0, 3), cos, sin);
     rotate_in_place(heads, cos, sin);
     expect_near(qkv, want, "half = " + std::to_string(half));
+  }
+}
+
+TEST_P(Elementwise, AddsEachRowsShareOfAVector) {
+  const at::Tensor vector = at::randn({77});
+  for (const auto& strengths : {at::tensor({0.5F}), at::tensor({0.0F, 1.5F, -2.0F, 0.25F})}) {
+    const at::Tensor rows = values({4, 77}), want = rows.clone(), before = rows.clone();
+    add_scaled_row_by_operators(want, vector, strengths.unsqueeze(1));
+    add_scaled_row(rows, vector, strengths.unsqueeze(1));
+    expect_near(rows, want, "rows");
+    EXPECT_FALSE(at::equal(rows, before));
+    if (strengths.size(0) > 1) EXPECT_TRUE(at::equal(rows[0], before[0]));
   }
 }
 
