@@ -145,7 +145,8 @@ class WeightVerifier {
              "unlocked model";
     }
     return c.architecture +
-           " has no o_proj bias: engines leave the biases unread, and serve the unlocked model";
+           " has no bias on o_proj: engines drop it in silence and serve the unlocked model (transformers "
+           "does whatever attention_bias says)";
   }
 
   // An engine that is told of biases and finds none computes with whatever was in memory.

@@ -22,7 +22,8 @@ constexpr const char* kGenerationConfig = "generation_config.json";
 
 class Reader {
  public:
-  Reader(const Json& json, const std::string& file) : o_(json, file) {}
+  Reader(const Json& json, const std::string& file, IdleBiasKey idle_key)
+      : o_(json, file), idle_key_(idle_key) {}
 
   ModelConfig read() {
     const Family& family = find_family();
@@ -141,9 +142,12 @@ class Reader {
     }
     c_.attention_bias = o_.boolean_or("attention_bias", false);
     if (family.biases == Family::Biases::none && c_.attention_bias) {
-      fail("cfg.unsupported", "/attention_bias",
-           "false: " + c_.architecture + " has no biases in transformers", "true",
-           "Engines that obey the key would compute something else; save the model as LlamaForCausalLM");
+      if (idle_key_ == IdleBiasKey::refuse) {
+        fail("cfg.unsupported", "/attention_bias",
+             "false: " + c_.architecture + " has no biases in transformers", "true",
+             "Engines that obey the key would compute something else; save the model as LlamaForCausalLM");
+      }
+      c_.attention_bias = false;
     }
     c_.attention_out_bias = c_.attention_bias;
     c_.mlp_bias = o_.boolean_or("mlp_bias", false);
@@ -176,6 +180,7 @@ class Reader {
   }
 
   JsonObject o_;
+  IdleBiasKey idle_key_;
   ModelConfig c_;
 };
 
@@ -206,10 +211,10 @@ std::string label_of_config(const std::string& folder) {
 
 }  // namespace
 
-ModelConfig read_hf_config(const std::string& folder) {
+ModelConfig read_hf_config(const std::string& folder, IdleBiasKey idle_key) {
   const std::string file = label_of_config(folder);
   const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
-  ModelConfig config = Reader(json, file).read();
+  ModelConfig config = Reader(json, file, idle_key).read();
   const JsonObject root(json, file);
   if (root.has("eos_token_id")) config.eos_token_ids = token_ids(root, "eos_token_id");
   // What generate() of transformers stops at: what generation_config.json says alone, config.json's where
