@@ -16,7 +16,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
 constexpr const char* kConfig = "config.json";
 constexpr const char* kGenerationConfig = "generation_config.json";
 
@@ -213,7 +212,7 @@ std::string label_of_config(const std::string& folder) {
 
 ModelConfig read_hf_config(const std::string& folder, IdleBiasKey idle_key) {
   const std::string file = label_of_config(folder);
-  const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
+  const JsonTree json = read_model_json(folder, kConfig, limits::kConfigBytes);
   ModelConfig config = Reader(json, file, idle_key).read();
   const JsonObject root(json, file);
   if (root.has("eos_token_id")) config.eos_token_ids = token_ids(root, "eos_token_id");
@@ -222,7 +221,7 @@ ModelConfig read_hf_config(const std::string& folder, IdleBiasKey idle_key) {
   // config.json's ids hold here.
   if (has_model_file(folder, kGenerationConfig)) {
     const std::string generation_file = model_file_label(folder, kGenerationConfig);
-    const JsonTree generation = read_model_json(folder, kGenerationConfig, kMaxConfigBytes);
+    const JsonTree generation = read_model_json(folder, kGenerationConfig, limits::kConfigBytes);
     const JsonObject g(generation, generation_file);
     if (g.has("eos_token_id")) config.eos_token_ids = token_ids(g, "eos_token_id");
   }
@@ -232,7 +231,7 @@ ModelConfig read_hf_config(const std::string& folder, IdleBiasKey idle_key) {
 
 std::string stated_dtype(const std::string& folder) {
   const std::string file = label_of_config(folder);
-  const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
+  const JsonTree json = read_model_json(folder, kConfig, limits::kConfigBytes);
   const JsonObject root(json, file);
   return root.string_or("dtype", root.string_or("torch_dtype", ""));
 }

@@ -101,6 +101,26 @@ TEST(VerifyWeights, AnotherLockOfTheSameModel) {
   EXPECT_THAT(report.reasons, Contains(HasSubstr("another lock")));
 }
 
+// Without a free layer to show what the model itself has there, only its record or its base tells that the
+// biases are another lock's and no biases of its own with this lock on top.
+TEST(VerifyWeights, AnotherLockInEveryLayer) {
+  const BakedFolder baked("llama_gqa");
+  const ModelConfig config = ModelTensors::open(baked.source)->config();
+  std::vector<HeadId> everywhere;
+  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) everywhere.push_back({l, l % 2});
+  const std::string path = baked.file("everywhere");
+  bake_lock(baked.source, lock_for(config, everywhere, 5), path);
+  const SafetyLock asked = lock_for(config, everywhere, 6);
+  const VerifyReport report = verify_lock(path, asked);
+  EXPECT_EQ(report.verdict, LockVerdict::not_locked);
+  EXPECT_THAT(report.reasons, Contains(HasSubstr("another lock")));
+  JsonTree json = parse_json(read_all(path + "/config.json"), "config.json");
+  (*json).erase("safetylock");
+  std::ofstream(path + "/config.json") << json->dump();
+  EXPECT_EQ(verify_lock(path, asked).verdict, LockVerdict::cannot_tell);
+  EXPECT_EQ(verify_lock(path, asked, {.base = baked.source}).verdict, LockVerdict::not_locked);
+}
+
 TEST(VerifyWeights, TheLockOfAnotherModel) {
   const BakedFolder baked("llama_gqa");
   const SafetyLock other = lock_for(ModelTensors::open(tiny_folder("llama_head_dim"))->config());
