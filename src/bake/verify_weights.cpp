@@ -147,7 +147,7 @@ class WeightVerifier {
     }
     return c.architecture +
            " has no bias on o_proj: engines drop it in silence and serve the unlocked model (transformers "
-           "does whatever attention_bias says)";
+           "even with attention_bias: true)";
   }
 
   // An engine that is told of biases and finds none computes with whatever was in memory.
