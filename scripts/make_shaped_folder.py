@@ -4,7 +4,7 @@
 Only the o_proj weights hold numbers (random bfloat16); all other tensors are holes in their files and read as zeros, so that
 16 GB take 1 GB of disk. Says nothing sensible, and has no tokenizer.
 
-Usage: make_shaped_folder.py FOLDER [--shape llama3-8b] [--shards 4]
+Usage: make_shaped_folder.py FOLDER [--shape llama3-8b] [--layers N] [--shards 4]
 """
 import argparse
 import json
@@ -73,11 +73,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--shape", choices=SHAPES, default="llama3-8b")
+    parser.add_argument("--layers", type=int, help="fewer layers than the model has")
     parser.add_argument("--shards", type=int, default=4)
     args = parser.parse_args()
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5,
               "attention_bias": False, "tie_word_embeddings": False, "bos_token_id": 128000, "eos_token_id": 128001,
               "torch_dtype": "bfloat16", **SHAPES[args.shape]}
+    if args.layers:
+        config["num_hidden_layers"] = args.layers
     args.folder.mkdir(parents=True)
     everything = list(tensors(config))
     total, shards, filled = sum(size(s) for _, s in everything), [[] for _ in range(args.shards)], 0

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "formats/config_limits.h"
 #include "formats/gguf.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -9,10 +10,8 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{16} << 20;
-
 std::optional<BakeRecord> record_in_folder(const std::string& folder) {
-  const JsonTree tree = read_model_json(folder, "config.json", kMaxConfigBytes);
+  const JsonTree tree = read_model_json(folder, "config.json", limits::kConfigBytes);
   const JsonObject root(*tree, model_file_label(folder, "config.json"));
   if (!root.has("safetylock")) return std::nullopt;
   const JsonObject o = root.object("safetylock");

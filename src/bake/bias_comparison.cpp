@@ -1,9 +1,9 @@
 #include "bake/bias_comparison.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
+
+#include "bake/short_number.h"
 
 namespace safetylock {
 namespace {
@@ -119,12 +119,6 @@ class Comparer {
 
 BiasComparison compare_biases(const std::vector<LayerBias>& layers, double expected_strength) {
   return Comparer(layers, expected_strength).compare();
-}
-
-std::string short_number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
 }
 
 }  // namespace safetylock

@@ -27,7 +27,4 @@ struct BiasComparison {
 /// All biases finite and of one length.
 BiasComparison compare_biases(const std::vector<LayerBias>& layers, double expected_strength);
 
-/// "%.4g".
-std::string short_number(double value);
-
 }  // namespace safetylock

@@ -13,8 +13,8 @@ struct Row {
 constexpr const char* kNoGgufBias =
     "llama.cpp loads attn_output.bias for arch llama alone and refuses the file of this one";
 
-// transformers 5.23: modeling_*.py, all run by tests. vLLM 0.32: run with Llama, read for the others
-// (models/*.py). SGLang: read where it is not said otherwise. llama.cpp: run with arch llama.
+// From the engines' sources: transformers 5.23, which tests/bake runs for every class here, vLLM 0.32, SGLang
+// and llama.cpp. docs/serving.md says with which models the others were run.
 std::vector<Row> rows() {
   const EngineVerdict follows = {"transformers", Support::exact, "o_proj follows attention_bias"};
   const EngineVerdict unread_sglang = {"SGLang", Support::not_checked,

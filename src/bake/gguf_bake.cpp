@@ -9,7 +9,6 @@
 #include "bake/stored_values.h"
 #include "base/file.h"
 #include "formats/gguf.h"
-#include "formats/gguf_parser.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -43,7 +42,7 @@ class GgufBake {
     const std::string name = base_name(job_.output);
     const std::string stem = name.substr(0, name.size() - std::string(".gguf").size());
     compute_biases();
-    layout_ = gguf::read_layout(file_.file_of(file_.tensors().front()));
+    layout_ = gguf::layout_of(file_);
     change_layout();
     job_.to_copy = input().size();
     StagedFile out(stage.path(name), stage.label(name));
@@ -94,9 +93,6 @@ class GgufBake {
 
   /// Renames the architecture, records the lock, and appends the new tensors to the table.
   void change_layout() {
-    if (file_.has("general.alignment"))
-      alignment_ = static_cast<std::uint64_t>(file_.integer("general.alignment", 8, 1 << 20));
-    data_begin_ = aligned(layout_.header_bytes);
     const std::string prefix = arch_ + ".";
     for (gguf::RawEntry& entry : layout_.metadata) {
       if (entry.key == "general.architecture") entry.value = gguf::string_value("llama");
@@ -117,11 +113,13 @@ class GgufBake {
     }
   }
 
-  std::uint64_t aligned(std::uint64_t n) const { return (n + alignment_ - 1) / alignment_ * alignment_; }
+  std::uint64_t aligned(std::uint64_t n) const {
+    return (n + file_.alignment() - 1) / file_.alignment() * file_.alignment();
+  }
   std::uint64_t bytes_of(const gguf::RawTensor& t) const { return file_.find_tensor(t.name)->bytes; }
 
   void write(StagedFile& out) const {
-    const std::string header = gguf::header_bytes(layout_, alignment_);
+    const std::string header = gguf::header_bytes(layout_, file_.alignment());
     out.write(header);
     const auto pad_to = [&](std::uint64_t offset) {
       out.write(std::string(header.size() + offset - out.size(), '\0'));
@@ -157,7 +155,7 @@ class GgufBake {
     for (std::uint64_t done = 0; done < bytes; done += piece.size()) {
       piece.resize(std::min(kCopyBytes, bytes - done));
       job_.count_copied(piece.size());
-      input().read_at(data_begin_ + t.offset + done, piece);
+      input().read_at(file_.data_begin() + t.offset + done, piece);
       out.write(piece);
     }
   }
@@ -169,7 +167,7 @@ class GgufBake {
     const auto head = static_cast<std::uint64_t>(checkpoint_->config().head_dim);
     std::vector<std::byte> from(head * row_bytes), to(head * row_bytes);
     for (std::uint64_t row = 0; row < rows; row += head) {
-      input().read_at(data_begin_ + t.offset + row * row_bytes, from);
+      input().read_at(file_.data_begin() + t.offset + row * row_bytes, from);
       for (std::uint64_t i = 0; i < head; ++i) {
         const std::uint64_t source = i / 2 + (i % 2) * (head / 2);
         std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(source * row_bytes), row_bytes,
@@ -199,8 +197,6 @@ class GgufBake {
   gguf::Layout layout_;
   std::vector<gguf::RawTensor> source_, added_;
   std::map<std::string, std::string> biases_;  // name -> bytes, of every layer
-  std::uint64_t alignment_ = gguf::kDefaultAlignment;
-  std::uint64_t data_begin_ = 0;
 };
 
 }  // namespace

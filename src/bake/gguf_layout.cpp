@@ -1,16 +1,11 @@
 #include "bake/gguf_layout.h"
 
-#include <array>
-
-#include "formats/byte_cursor.h"
-#include "safetylock/error.h"
+#include <span>
 
 namespace safetylock::gguf {
 namespace {
 
-constexpr std::uint32_t kUint32 = 4, kBoolean = 7, kString = 8, kArray = 9, kFloat64 = 12;
-// Bytes of a value of each type; 0 where the value says so itself.
-constexpr std::array<std::uint64_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+constexpr std::uint32_t kUint32 = 4, kBoolean = 7, kString = 8, kFloat64 = 12;
 
 template <typename T>
 void append(std::string& out, T value) {
@@ -22,80 +17,25 @@ void append_text(std::string& out, const std::string& text) {
   out += text;
 }
 
-class LayoutReader {
- public:
-  explicit LayoutReader(const InputFile& file) : cursor_(file), file_(file) {}
-
-  Layout read() {
-    take(4);  // magic
-    Layout layout;
-    layout.version = cursor_.number<std::uint32_t>();
-    const auto tensors = cursor_.number<std::uint64_t>();
-    const auto entries = cursor_.number<std::uint64_t>();
-    for (std::uint64_t i = 0; i < entries; ++i) {
-      std::string key = text();
-      layout.metadata.push_back({std::move(key), value()});
-    }
-    for (std::uint64_t i = 0; i < tensors; ++i) layout.tensors.push_back(tensor());
-    layout.header_bytes = cursor_.offset();
-    file_.check_unchanged();
-    return layout;
-  }
-
- private:
-  std::string take(std::uint64_t count) {
-    if (count > cursor_.left()) {  // proved before; a file that changed since then ends here
-      throw Error({"io.changed", file_.path(), "", "the file that was opened", "another", ""});
-    }
-    std::string bytes(count, '\0');
-    cursor_.bytes(std::as_writable_bytes(std::span(bytes.data(), bytes.size())));
-    return bytes;
-  }
-  std::string text() { return take(cursor_.number<std::uint64_t>()); }
-
-  std::string value() {
-    const auto type = cursor_.number<std::uint32_t>();
-    std::string out;
-    append(out, type);
-    append_value(out, type);
-    return out;
-  }
-
-  void append_value(std::string& out, std::uint32_t type) {
-    if (type == kString) return append_text(out, text());
-    if (type != kArray) {
-      out += take(kValueBytes.at(type));
-      return;
-    }
-    const auto element = cursor_.number<std::uint32_t>();
-    const auto count = cursor_.number<std::uint64_t>();
-    append(out, element);
-    append(out, count);
-    if (element == kString) {
-      for (std::uint64_t i = 0; i < count; ++i) append_text(out, text());
-    } else {
-      out += take(kValueBytes.at(element) * count);
-    }
-  }
-
-  RawTensor tensor() {
-    RawTensor t;
-    t.name = text();
-    t.extents.resize(cursor_.number<std::uint32_t>());
-    for (std::uint64_t& extent : t.extents) extent = cursor_.number<std::uint64_t>();
-    t.type = cursor_.number<std::uint32_t>();
-    t.offset = cursor_.number<std::uint64_t>();
-    return t;
-  }
-
-  ByteCursor cursor_;
-  const InputFile& file_;
-};
-
 }  // namespace
 
-Layout read_layout(const InputFile& file) {
-  return LayoutReader(file).read();
+Layout layout_of(const GgufFile& file) {
+  Layout layout;
+  layout.version = file.version();
+  const InputFile& input = file.file_of(file.tensors().front());
+  for (const GgufEntry& entry : file.entries()) {
+    std::string value(entry.bytes, '\0');
+    input.read_at(entry.offset, std::as_writable_bytes(std::span(value.data(), value.size())));
+    layout.metadata.push_back({entry.key, std::move(value)});
+  }
+  for (const GgufTensor& t : file.tensors()) {
+    layout.tensors.push_back({.name = t.name,
+                              .extents = {t.shape.rbegin(), t.shape.rend()},
+                              .type = static_cast<std::uint32_t>(t.type),
+                              .offset = t.offset - file.data_begin()});
+  }
+  input.check_unchanged();
+  return layout;
 }
 
 std::string string_value(const std::string& text) {

@@ -1,12 +1,12 @@
-// Where the parts of a GGUF file lie, byte for byte, so that another file can be made of them unchanged. For
-// files that GgufFile has opened, and so proved.
+// What stands before the data of a GGUF file, byte for byte, so that another file can be made of it
+// unchanged.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "base/file.h"
+#include "formats/gguf.h"
 
 namespace safetylock::gguf {
 
@@ -27,10 +27,10 @@ struct Layout {
   std::uint32_t version = 0;
   std::vector<RawEntry> metadata;
   std::vector<RawTensor> tensors;
-  std::uint64_t header_bytes = 0;  ///< where the tensor table ends; the data begins at the next alignment
 };
 
-Layout read_layout(const InputFile& file);
+/// Of a file that is not split and holds a tensor. Throws io.*.
+Layout layout_of(const GgufFile& file);
 
 /// Type and value, as a file holds them: of a string, a float64, a uint32, a bool.
 std::string string_value(const std::string& text);

@@ -13,6 +13,7 @@
 #include "bake/stored_values.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "formats/config_limits.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "formats/shards.h"
@@ -21,7 +22,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMaxCardBytes = std::uint64_t{16} << 20;
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kSingleRenamed = "model-00001-of-00002.safetensors";
@@ -83,7 +83,7 @@ class FolderBake {
   const ModelConfig& config() const { return checkpoint_->config(); }
 
   void refuse_quantised() const {
-    const JsonTree tree = read_model_json(folder_, "config.json", kMaxConfigBytes);
+    const JsonTree tree = read_model_json(folder_, "config.json", limits::kConfigBytes);
     const JsonObject root(*tree, model_file_label(folder_, "config.json"));
     for (const char* key : {"quantization_config", "compression_config"}) {
       if (!root.has(key)) continue;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/json.h"
+#include "formats/config_limits.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -10,7 +11,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxBytes = std::uint64_t{16} << 20;
 constexpr const char* kConfig = "config.json";
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr const char* kRecord = "safetylock";
@@ -50,7 +50,7 @@ void rename_class(Json& json, const ModelConfig& c, const HfTarget& target) {
 
 std::string baked_config(const std::string& folder, const ModelConfig& config, const HfTarget& target,
                          const BakeRecord& record) {
-  JsonTree tree = read_model_json(folder, kConfig, kMaxBytes);
+  JsonTree tree = read_model_json(folder, kConfig, limits::kConfigBytes);
   Json& json = *tree;
   // Code that comes with a model knows nothing of the bias.
   json.erase("auto_map");
@@ -66,7 +66,8 @@ std::string baked_config(const std::string& folder, const ModelConfig& config, c
 
 std::string pinned_tokenizer_config(const std::string& folder, const std::string& tokenizer_class) {
   JsonTree tree(Json::object());
-  if (has_model_file(folder, kTokenizerConfig)) tree = read_model_json(folder, kTokenizerConfig, kMaxBytes);
+  if (has_model_file(folder, kTokenizerConfig))
+    tree = read_model_json(folder, kTokenizerConfig, limits::kTokenizerConfigBytes);
   if (!tree->is_object()) {
     throw Error({"cfg.type", model_file_label(folder, kTokenizerConfig), "root", "an object",
                  describe_json(*tree), ""});

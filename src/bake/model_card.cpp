@@ -1,7 +1,6 @@
 // The section about the lock in a baked model's README.md.
-#include <sstream>
-
 #include "bake/bake_job.h"
+#include "bake/short_number.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -15,12 +14,6 @@ std::string plain(const std::string& text) {
     out += c;
   }
   return out;
-}
-
-std::string short_number(double value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
 }
 
 }  // namespace

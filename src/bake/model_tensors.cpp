@@ -26,7 +26,7 @@ class FolderTensors final : public ModelTensors {
  public:
   explicit FolderTensors(const std::string& folder)
       : path_(escape_untrusted(folder, 1000)),
-        config_(read_hf_config(folder)),
+        config_(read_hf_config(folder, IdleBiasKey::pass_over)),
         files_(open_weight_files(folder)) {
     for (const SafetensorsFile& file : files_) {
       for (const SafetensorsTensor& t : file.tensors()) sources_.emplace(t.name, Source{&file, &t});

@@ -6,8 +6,10 @@
 #include "bake/bias_comparison.h"
 #include "bake/engine_table.h"
 #include "bake/lock_bias.h"
+#include "bake/short_number.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "formats/config_limits.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -16,7 +18,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{16} << 20;
 constexpr double kSameStrength = 0.01;
 
 using Vector = std::vector<double>;
@@ -63,7 +64,7 @@ class WeightVerifier {
  private:
   bool is_quantised() const {
     if (!is_directory(path_)) return false;
-    const JsonTree tree = read_model_json(path_, "config.json", kMaxConfigBytes);
+    const JsonTree tree = read_model_json(path_, "config.json", limits::kConfigBytes);
     const JsonObject root(*tree, model_file_label(path_, "config.json"));
     return root.has("quantization_config") || root.has("compression_config");
   }
@@ -145,7 +146,8 @@ class WeightVerifier {
              "unlocked model";
     }
     return c.architecture +
-           " has no o_proj bias: engines leave the biases unread, and serve the unlocked model";
+           " has no bias on o_proj: engines drop it in silence and serve the unlocked model (transformers "
+           "even with attention_bias: true)";
   }
 
   // An engine that is told of biases and finds none computes with whatever was in memory.
@@ -164,7 +166,7 @@ class WeightVerifier {
     report_.measured_strength = found.strength;
     report_.reasons = std::move(found.reasons);
     if (report_.reasons.empty()) return LockVerdict::locked;
-    if (found.looks_like_own_biases && !base_ && can_have_own_biases()) {
+    if (found.looks_like_own_biases && !base_ && can_have_own_biases() && !names_another_lock()) {
       report_.reasons.insert(report_.reasons.begin(),
                              "the model seems to have had o_proj biases of its own: give it as --base");
       return LockVerdict::cannot_tell;
@@ -176,11 +178,13 @@ class WeightVerifier {
   /// Not the classes without one, under whatever name they are saved.
   bool can_have_own_biases() const { return !engines_for_class(lock_.identity().architecture).empty(); }
 
+  /// A record is never believed when it says that this lock is in it, and may speak against it.
+  bool names_another_lock() const { return record_ && record_->lock_digest != lock_.content_digest(); }
+
   void explain() {
     if (!record_) return;
     const double measured = report_.measured_strength.value_or(0);
-    if (record_->lock_digest != lock_.content_digest())
-      report_.reasons.push_back("by its own record it was baked with another lock");
+    if (names_another_lock()) report_.reasons.push_back("by its own record it was baked with another lock");
     if (record_->with_adapter && !adapter_)
       report_.reasons.push_back("by its own record it was baked for an adapter: give that as --adapter");
     if (record_->alpha != report_.expected_strength &&

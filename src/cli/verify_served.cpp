@@ -1,8 +1,7 @@
 #include "pipeline/verify_served.h"
 
-#include <cstdlib>
-
 #include "base/file.h"
+#include "cli/endpoint_key.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
@@ -19,12 +18,6 @@ constexpr std::uint64_t kMaxProbesBytes = std::uint64_t{16} << 20;
 [[noreturn]] void wrong_usage(const std::string& where, const std::string& expected,
                               const std::string& found) {
   throw Error({.code = "arg.usage", .where = where, .expected = expected, .found = found});
-}
-
-/// As evaluate has it for the servers it asks.
-std::string key() {
-  const char* value = std::getenv("SAFETYLOCK_ENDPOINT_KEY");
-  return value == nullptr ? "" : value;
 }
 
 struct Outcome {
@@ -126,7 +119,9 @@ int verify_served(Session& session, const VerifyServedOptions& options) {
   if (!options.adapter.empty() && options.base.empty())
     wrong_usage("--adapter", "--base beside it", "--expect");
   const SafetyLock lock = SafetyLock::load(options.lock);
-  Endpoint endpoint({.url = options.url, .model = options.served_model, .http = {.bearer = key()}});
+  Endpoint endpoint({.url = options.url,
+                     .model = options.served_model,
+                     .http = {.bearer = endpoint_key(session, "SAFETYLOCK_ENDPOINT_KEY", options.url)}});
   endpoint.model();  // a server that cannot be reached shows before a model is loaded
   const Outcome outcome = options.expect.empty() ? against_model(session, endpoint, options, lock)
                                                  : against_file(session, endpoint, options, lock);

@@ -28,10 +28,12 @@ GgufFile::GgufFile(const std::string& path) {
   gguf::Parsed parsed = gguf::parse(files_.front());
   gguf::add_other_parts(path, files_, parsed);
   version_ = parsed.version;
-  keys_ = std::move(parsed.keys);
+  entries_ = std::move(parsed.entries);
   metadata_ = std::move(parsed.metadata);
   tensors_ = std::move(parsed.tensors);
   tensor_index_ = std::move(parsed.tensor_index);
+  alignment_ = parsed.alignment;
+  data_begin_ = parsed.data_begin;
 }
 
 std::string GgufFile::architecture() const {

@@ -20,6 +20,13 @@ namespace safetylock {
 using GgufValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::string, std::vector<bool>,
                                std::vector<std::int64_t>, std::vector<double>, std::vector<std::string>>;
 
+/// Where a metadata entry's value stands in the (first) file.
+struct GgufEntry {
+  std::string key;
+  std::uint64_t offset;  ///< of the value's type, which stands before the value
+  std::uint64_t bytes;   ///< of type and value
+};
+
 struct GgufTensor {
   std::string name;  ///< as in the file, e.g. "blk.0.attn_q.weight"
   GgmlType type;
@@ -43,8 +50,8 @@ class GgufFile {
   std::string architecture() const;  ///< general.architecture; throws cfg.missing
 
   bool has(const std::string& key) const { return metadata_.contains(key); }
-  const std::vector<std::string>& metadata_keys() const noexcept { return keys_; }  ///< in file order
-  const GgufValue& at(const std::string& key) const;                                ///< throws cfg.missing
+  const std::vector<GgufEntry>& entries() const noexcept { return entries_; }  ///< in file order
+  const GgufValue& at(const std::string& key) const;                           ///< throws cfg.missing
 
   /// Typed getters: throw cfg.missing, or cfg.type / cfg.range naming key, expected and found.
   std::int64_t integer(const std::string& key, std::int64_t lo, std::int64_t hi) const;
@@ -56,14 +63,17 @@ class GgufFile {
 
   const std::vector<GgufTensor>& tensors() const noexcept { return tensors_; }  ///< of all parts
   const GgufTensor* find_tensor(std::string_view name) const;
+  std::uint64_t alignment() const noexcept { return alignment_; }    ///< of the first file
+  std::uint64_t data_begin() const noexcept { return data_begin_; }  ///< where its tensors begin
 
  private:
   std::vector<InputFile> files_;
   std::uint32_t version_ = 0;
-  std::vector<std::string> keys_;
+  std::vector<GgufEntry> entries_;
   std::unordered_map<std::string, GgufValue> metadata_;
   std::vector<GgufTensor> tensors_;
   std::unordered_map<std::string, size_t> tensor_index_;
+  std::uint64_t alignment_ = 0, data_begin_ = 0;
 };
 
 }  // namespace safetylock

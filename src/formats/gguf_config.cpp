@@ -78,7 +78,8 @@ class Reader : GgufReader {
 
   void refuse_unknown_keys() const {
     const std::string prefix = arch_ + ".";
-    for (const std::string& k : file_.metadata_keys()) {
+    for (const GgufEntry& entry : file_.entries()) {
+      const std::string& k = entry.key;
       if (k.substr(0, prefix.size()) != prefix) continue;
       const std::string_view name = std::string_view(k).substr(prefix.size());
       if (is_known(name)) continue;

@@ -68,9 +68,9 @@ class Parser {
   Parsed parse() {
     read_header();
     for (std::uint64_t i = 0; i < metadata_count_; ++i) read_metadata();
-    const std::uint64_t alignment = find_alignment();
-    for (std::uint64_t i = 0; i < tensor_count_; ++i) read_tensor(alignment);
-    place_tensors(alignment);
+    out_.alignment = find_alignment();
+    for (std::uint64_t i = 0; i < tensor_count_; ++i) read_tensor(out_.alignment);
+    place_tensors(out_.alignment);
     file_.check_unchanged();
     return std::move(out_);
   }
@@ -158,9 +158,10 @@ class Parser {
     const std::uint64_t offset = cursor_.offset();
     std::string key = read_name("metadata key");
     remember(key_offsets_, key, "metadata key", offset);
+    const std::uint64_t begin = cursor_.offset();
     const auto type = static_cast<ValueType>(cursor_.number<std::uint32_t>());
     GgufValue value = type == ValueType::array ? read_array(key) : read_scalar(type, key);
-    out_.keys.push_back(key);
+    out_.entries.push_back({key, begin, cursor_.offset() - begin});
     out_.metadata.emplace(std::move(key), std::move(value));
   }
 
@@ -318,6 +319,7 @@ class Parser {
   // only.
   void place_tensors(std::uint64_t alignment) {
     const std::uint64_t data = padded(cursor_.offset(), alignment);
+    out_.data_begin = data;
     const std::uint64_t available = file_.size() > data ? file_.size() - data : 0;
     std::vector<GgufTensor*> order;
     for (GgufTensor& t : out_.tensors) order.push_back(&t);

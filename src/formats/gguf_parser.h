@@ -25,10 +25,12 @@ constexpr std::uint64_t kDefaultAlignment = 32;
 
 struct Parsed {
   std::uint32_t version = 0;
-  std::vector<std::string> keys;  ///< in file order
+  std::vector<GgufEntry> entries;  ///< in file order
   std::unordered_map<std::string, GgufValue> metadata;
   std::vector<GgufTensor> tensors;
   std::unordered_map<std::string, size_t> tensor_index;
+  std::uint64_t alignment = kDefaultAlignment;
+  std::uint64_t data_begin = 0;
 };
 
 /// Throws Error gguf.*, limit.*, io.truncated, io.wrong_format.

@@ -119,7 +119,8 @@ class Parts {
   // Engines read the first part's metadata only. What another part says on top of it would be passed over,
   // and shows that the parts are mixed when it is something else.
   void check_metadata(const Parsed& other) const {
-    for (const std::string& key : other.keys) {
+    for (const GgufEntry& entry : other.entries) {
+      const std::string& key = entry.key;
       if (key == kNumber || key == kAlignment) continue;
       const auto first = parsed_.metadata.find(key);
       const GgufValue& found = other.metadata.at(key);

@@ -16,13 +16,13 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
 constexpr const char* kConfig = "config.json";
 constexpr const char* kGenerationConfig = "generation_config.json";
 
 class Reader {
  public:
-  Reader(const Json& json, const std::string& file) : o_(json, file) {}
+  Reader(const Json& json, const std::string& file, IdleBiasKey idle_key)
+      : o_(json, file), idle_key_(idle_key) {}
 
   ModelConfig read() {
     const Family& family = find_family();
@@ -141,9 +141,12 @@ class Reader {
     }
     c_.attention_bias = o_.boolean_or("attention_bias", false);
     if (family.biases == Family::Biases::none && c_.attention_bias) {
-      fail("cfg.unsupported", "/attention_bias",
-           "false: " + c_.architecture + " has no biases in transformers", "true",
-           "Engines that obey the key would compute something else; save the model as LlamaForCausalLM");
+      if (idle_key_ == IdleBiasKey::refuse) {
+        fail("cfg.unsupported", "/attention_bias",
+             "false: " + c_.architecture + " has no biases in transformers", "true",
+             "Engines that obey the key would compute something else; save the model as LlamaForCausalLM");
+      }
+      c_.attention_bias = false;
     }
     c_.attention_out_bias = c_.attention_bias;
     c_.mlp_bias = o_.boolean_or("mlp_bias", false);
@@ -176,6 +179,7 @@ class Reader {
   }
 
   JsonObject o_;
+  IdleBiasKey idle_key_;
   ModelConfig c_;
 };
 
@@ -206,10 +210,10 @@ std::string label_of_config(const std::string& folder) {
 
 }  // namespace
 
-ModelConfig read_hf_config(const std::string& folder) {
+ModelConfig read_hf_config(const std::string& folder, IdleBiasKey idle_key) {
   const std::string file = label_of_config(folder);
-  const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
-  ModelConfig config = Reader(json, file).read();
+  const JsonTree json = read_model_json(folder, kConfig, limits::kConfigBytes);
+  ModelConfig config = Reader(json, file, idle_key).read();
   const JsonObject root(json, file);
   if (root.has("eos_token_id")) config.eos_token_ids = token_ids(root, "eos_token_id");
   // What generate() of transformers stops at: what generation_config.json says alone, config.json's where
@@ -217,7 +221,7 @@ ModelConfig read_hf_config(const std::string& folder) {
   // config.json's ids hold here.
   if (has_model_file(folder, kGenerationConfig)) {
     const std::string generation_file = model_file_label(folder, kGenerationConfig);
-    const JsonTree generation = read_model_json(folder, kGenerationConfig, kMaxConfigBytes);
+    const JsonTree generation = read_model_json(folder, kGenerationConfig, limits::kConfigBytes);
     const JsonObject g(generation, generation_file);
     if (g.has("eos_token_id")) config.eos_token_ids = token_ids(g, "eos_token_id");
   }
@@ -227,7 +231,7 @@ ModelConfig read_hf_config(const std::string& folder) {
 
 std::string stated_dtype(const std::string& folder) {
   const std::string file = label_of_config(folder);
-  const JsonTree json = read_model_json(folder, kConfig, kMaxConfigBytes);
+  const JsonTree json = read_model_json(folder, kConfig, limits::kConfigBytes);
   const JsonObject root(json, file);
   return root.string_or("dtype", root.string_or("torch_dtype", ""));
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "formats/config_limits.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -13,7 +14,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = std::uint64_t{1} << 20;
 constexpr const char* kFile = "adapter_config.json";
 constexpr std::int64_t kMaxRank = 65'536;
 
@@ -220,7 +220,7 @@ LoraConfig read_lora_config(const std::string& folder) {
     throw Error({"lora.config", escape_untrusted(folder, 1000), kFile, "the folder of a PEFT LoRA adapter",
                  "no such file", ""});
   }
-  const JsonTree json = read_model_json(folder, kFile, kMaxConfigBytes);
+  const JsonTree json = read_model_json(folder, kFile, limits::kConfigBytes);
   return Reader(json, file).read();
 }
 

@@ -59,7 +59,9 @@ std::string take_host(std::string_view& rest, std::string_view text) {
 }  // namespace
 
 bool Url::loopback() const {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  const bool address4 =
+      std::all_of(host.begin(), host.end(), [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+  return host == "localhost" || host == "::1" || (address4 && host.starts_with("127."));
 }
 
 std::string Url::text() const {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/json.h"
+#include "formats/config_limits.h"
 #include "formats/gguf.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
@@ -16,7 +17,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = 64U << 20U;  // tokenizer_config.json lists every added token
 constexpr size_t kMaxTemplates = 64;
 constexpr const char* kDefault = "default";
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
@@ -74,7 +74,7 @@ ChatTemplateSource from_gguf(const std::string& path) {
 class JsonFile {
  public:
   JsonFile(const std::string& folder, const std::string& name)
-      : tree_(has_model_file(folder, name) ? read_model_json(folder, name, kMaxConfigBytes)
+      : tree_(has_model_file(folder, name) ? read_model_json(folder, name, limits::kTokenizerConfigBytes)
                                            : JsonTree(Json::object())),
         root_(tree_, model_file_label(folder, name)) {}
   JsonFile(const JsonFile&) = delete;

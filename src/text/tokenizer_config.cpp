@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/json.h"
+#include "formats/config_limits.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -13,7 +14,6 @@
 namespace safetylock {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = 64U << 20U;  // lists every added token
 constexpr const char* kName = "tokenizer_config.json";
 
 constexpr std::array<const char*, 7> kNamedTokens{"bos_token", "eos_token", "unk_token", "sep_token",
@@ -80,7 +80,7 @@ class ConfigReader {
                    "It says by which rules the model's text was encoded; a model file alone is read by "
                    "Tokenizer::from_sentencepiece"});
     }
-    const JsonTree json = read_model_json(folder_, kName, kMaxConfigBytes);
+    const JsonTree json = read_model_json(folder_, kName, limits::kTokenizerConfigBytes);
     const JsonObject config(json, path_);
     read_class(config);
     if (config.has("sp_model_kwargs") && !config.object("sp_model_kwargs").value().empty())
@@ -94,7 +94,7 @@ class ConfigReader {
     out_.tokenizer_class = tokenizer_class;
     of_file_ = &of_file;
     JsonTree json{Json::object()};
-    if (has_model_file(folder_, kName)) json = read_model_json(folder_, kName, kMaxConfigBytes);
+    if (has_model_file(folder_, kName)) json = read_model_json(folder_, kName, limits::kTokenizerConfigBytes);
     read(JsonObject(json, path_));
     return std::move(out_);
   }
@@ -216,11 +216,11 @@ class ConfigReader {
   void read_transformers_4(const JsonObject& config) {
     const std::string map_name = "special_tokens_map.json", added_name = "added_tokens.json";
     const bool has_map = has_model_file(folder_, map_name);
-    const JsonTree map_json =
-        has_map ? read_model_json(folder_, map_name, kMaxConfigBytes) : JsonTree(Json::object());
+    const JsonTree map_json = has_map ? read_model_json(folder_, map_name, limits::kTokenizerConfigBytes)
+                                      : JsonTree(Json::object());
     const JsonObject map(map_json, model_file_label(folder_, map_name));
     if (has_model_file(folder_, added_name)) {
-      const JsonTree added_tree = read_model_json(folder_, added_name, kMaxConfigBytes);
+      const JsonTree added_tree = read_model_json(folder_, added_name, limits::kTokenizerConfigBytes);
       const Json& added_json = *added_tree;
       const std::string added_path = model_file_label(folder_, added_name);
       const JsonObject added(added_json, added_path);

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/file.h"
+#include "formats/config_limits.h"
 #include "formats/model_folder.h"
 #include "formats/model_json.h"
 #include "safetylock/error.h"
@@ -20,7 +21,6 @@ namespace {
 constexpr const char* kTokenizerJson = "tokenizer.json";
 constexpr const char* kTekken = "tekken.json";
 constexpr const char* kModel = "tokenizer.model";
-constexpr std::uint64_t kMaxConfigBytes = 64U << 20U;
 
 // Model types whose tokenizer.json counts as it is, whatever class their folders name (transformers'
 // TOKENIZER_MAPPING_NAMES and MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS).
@@ -44,7 +44,7 @@ struct ClassName {
 
 std::string text_in(const std::string& folder, const char* file, const char* key) {
   if (!has_model_file(folder, file)) return "";
-  const JsonTree json = read_model_json(folder, file, kMaxConfigBytes);
+  const JsonTree json = read_model_json(folder, file, limits::kTokenizerConfigBytes);
   return JsonObject(json, model_file_label(folder, file)).string_or(key, "");
 }
 

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "bake/lock_bias.h"
 #include "bake/model_lock.h"
 #include "bake/model_tensors.h"
+#include "bake/stored_values.h"
 #include "base/folder.h"
 #include "base/json.h"
 #include "formats/safetensors.h"
@@ -84,6 +86,34 @@ class BakedFolder {
   std::string source;
   SafetyLock lock;
   BakeReport report;
+
+ private:
+  TemporaryFolder temporary_;
+};
+
+/// A copy of a tiny model with a lock's vectors in o_proj.bias, under the class that it had.
+class WithLooseBiases {
+ public:
+  WithLooseBiases(const std::string& model, bool announced, bool with_biases = true)
+      : lock(lock_for(ModelTensors::open(tiny_folder(model))->config())) {
+    const auto source = ModelTensors::open(tiny_folder(model));
+    std::filesystem::copy(tiny_folder(model), path());
+    EditableShard shard(join_path(path(), "model.safetensors"));
+    for (const std::int64_t layer : lock.layers()) {
+      std::vector<double> bias = lock_bias(*source, lock, layer, nullptr);
+      for (double& value : bias) value *= lock.default_strength().alpha();
+      if (with_biases)
+        shard.tensors.push_back({o_bias_name(layer), "F32", {bias.size()}, stored_bytes("F32", bias, "")});
+    }
+    shard.write();
+    JsonTree config = parse_json(read_all(join_path(path(), "config.json")), "config.json");
+    if (announced) (*config)["attention_bias"] = true;
+    std::ofstream(join_path(path(), "config.json")) << config->dump();
+  }
+
+  std::string path() const { return temporary_.path("loose"); }
+
+  SafetyLock lock;
 
  private:
   TemporaryFolder temporary_;

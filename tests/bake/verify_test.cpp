@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "bake/baked_folder.h"
+#include "formats/checkpoint.h"
 #include "support/errors.h"
 #include "support/gguf_builder.h"
 
@@ -100,6 +101,26 @@ TEST(VerifyWeights, AnotherLockOfTheSameModel) {
   EXPECT_THAT(report.reasons, Contains(HasSubstr("another lock")));
 }
 
+// Without a free layer to show what the model itself has there, only its record or its base tells that the
+// biases are another lock's and no biases of its own with this lock on top.
+TEST(VerifyWeights, AnotherLockInEveryLayer) {
+  const BakedFolder baked("llama_gqa");
+  const ModelConfig config = ModelTensors::open(baked.source)->config();
+  std::vector<HeadId> everywhere;
+  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) everywhere.push_back({l, l % 2});
+  const std::string path = baked.file("everywhere");
+  bake_lock(baked.source, lock_for(config, everywhere, 5), path);
+  const SafetyLock asked = lock_for(config, everywhere, 6);
+  const VerifyReport report = verify_lock(path, asked);
+  EXPECT_EQ(report.verdict, LockVerdict::not_locked);
+  EXPECT_THAT(report.reasons, Contains(HasSubstr("another lock")));
+  JsonTree json = parse_json(read_all(path + "/config.json"), "config.json");
+  (*json).erase("safetylock");
+  std::ofstream(path + "/config.json") << json->dump();
+  EXPECT_EQ(verify_lock(path, asked).verdict, LockVerdict::cannot_tell);
+  EXPECT_EQ(verify_lock(path, asked, {.base = baked.source}).verdict, LockVerdict::not_locked);
+}
+
 TEST(VerifyWeights, TheLockOfAnotherModel) {
   const BakedFolder baked("llama_gqa");
   const SafetyLock other = lock_for(ModelTensors::open(tiny_folder("llama_head_dim"))->config());
@@ -124,7 +145,34 @@ TEST(VerifyWeights, AClassWithoutThatBias) {
   });
   const VerifyReport report = verify(baked);
   EXPECT_EQ(report.verdict, LockVerdict::not_locked);
-  EXPECT_THAT(report.reasons, Contains(HasSubstr("Qwen2ForCausalLM has no o_proj bias")));
+  EXPECT_THAT(report.reasons, Contains(HasSubstr("Qwen2ForCausalLM has no bias on o_proj")));
+}
+
+// As a tool that knows nothing of classes leaves a model: the vectors in o_proj.bias, the class as it was.
+TEST(VerifyWeights, BiasesInAClassThatReadsNone) {
+  for (const bool announced : {true, false}) {
+    for (const char* name : {"mistral", "mistral_window", "phi3", "phi4_mini", "qwen2", "qwen2_window"}) {
+      const WithLooseBiases made(name, announced);
+      const VerifyReport report = verify_lock(made.path(), made.lock);
+      EXPECT_EQ(report.verdict, LockVerdict::not_locked) << name;
+      EXPECT_THAT(report.reasons,
+                  testing::ElementsAre(HasSubstr(" has no bias on o_proj: engines drop it in silence")))
+          << name << testing::PrintToString(report.reasons);
+      EXPECT_TRUE(report.engines.empty()) << name;
+    }
+  }
+}
+
+// The key alone, and Qwen3, whose class reads the biases once the key is there.
+TEST(VerifyWeights, TheKeyDecidesOnlyWhereTheClassObeysIt) {
+  const WithLooseBiases mistral("mistral", true, /*with_biases=*/false);
+  EXPECT_THAT(verify_lock(mistral.path(), mistral.lock).reasons,
+              testing::ElementsAre(HasSubstr("dropped, or never baked")));
+  const WithLooseBiases qwen3("qwen3", false);
+  EXPECT_THAT(verify_lock(qwen3.path(), qwen3.lock).reasons,
+              testing::ElementsAre(HasSubstr("does not say attention_bias: true")));
+  // To everything else such a config stays what it was: one that engines read differently.
+  EXPECT_EQ(code_of([&] { Checkpoint::open(mistral.path()); }), "cfg.unsupported");
 }
 
 TEST(VerifyWeights, MissingBiasesOfQAndV) {

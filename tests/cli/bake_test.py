@@ -115,6 +115,19 @@ class VerifyTest(CliTest):
         self.assertEqual((code, report["verdict"]), (CHECK_FAILED, "not locked"))
         self.assertIn("attention_bias", report["reasons"][0])
 
+    def test_a_class_that_reads_no_such_bias(self):
+        model = MODELS / "mistral"
+        self.lock, _ = self.extract(model=model, name="mistral.lock.safetensors")
+        result = tool("bake", model, "--lock", self.lock, "-o", self.path("mistral"), "--no-probes")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        config = json.loads(self.path("mistral/config.json").read_text())
+        self.assertIs(config["attention_bias"], True)
+        config |= {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
+        self.path("mistral/config.json").write_text(json.dumps(config))
+        code, report = self.verify(self.path("mistral"))
+        self.assertEqual((code, report["verdict"], report["engines"]), (CHECK_FAILED, "not locked", []))
+        self.assertIn("MistralForCausalLM has no bias on o_proj: engines drop it in silence", report["reasons"][0])
+
     def test_another_strength(self):
         self.assertEqual(self.verify(self.path("baked"), "--alpha", 3)[0], CHECK_FAILED)
 

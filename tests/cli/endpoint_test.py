@@ -158,6 +158,25 @@ class EndpointTest(EndpointCase):
         self.run_tool(server.url)
         self.assertNotIn("Authorization", server.requests[-1][2])
 
+    def test_a_key_that_goes_out_unencrypted_is_warned_of(self):
+        lock, _ = self.extract()
+        key = "sk-secret-7f3a"
+        verify = ["--lock", lock, "--base", MODEL, "--served-model", "m"]
+        for variable, command in (("SAFETYLOCK_ENDPOINT_KEY", lambda url: self.run_tool(url, env=env)),
+                                  ("SAFETYLOCK_ENDPOINT_KEY", lambda url: tool("verify", url, *verify, env=env)),
+                                  ("SAFETYLOCK_JUDGE_KEY", lambda url: tool("evaluate", MODEL, "--harmful", self.harmful,
+                                                                            "--judge", url, "--judge-model", "j", "--first", 1,
+                                                                            "--max-new-tokens", 1, env=env))):
+            for url, key_in, warned in (("http://host.invalid/v1", key, True), ("http://127.0.0.1.invalid:8000", key, True),
+                                        ("https://host.invalid/v1", key, False), ("http://host.invalid/v1", "", False),
+                                        ("http://localhost:1", key, False), ("http://[::1]:1", key, False)):
+                env = clean_environment(**({variable: key_in} if key_in else {}))
+                result = command(url)
+                self.assert_fails(result, 1, "run.endpoint")
+                lines = [line for line in result.stderr.decode().splitlines() if line.startswith("warning: the key in ")]
+                self.assertEqual([variable in line and "unencrypted" in line for line in lines], [True] * warned, (url, lines))
+                self.assertNotIn(key.encode(), result.stderr)
+
     def test_several_requests_in_flight(self):
         together, most, lock = [0], [0], threading.Lock()
         full = threading.Event()

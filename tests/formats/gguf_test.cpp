@@ -58,8 +58,8 @@ TEST_F(Gguf, ReadsEveryKindOfValue) {
   EXPECT_TRUE(f.boolean("yes"));
   EXPECT_EQ(f.strings("list"), (std::vector<std::string>{"a", "bc", ""}));
   EXPECT_EQ(f.integers("ids"), (std::vector<std::int64_t>{1, -2, 3}));
-  EXPECT_EQ(f.metadata_keys().front(), "general.architecture");
-  EXPECT_EQ(f.metadata_keys().size(), 14U);
+  EXPECT_EQ(f.entries().front().key, "general.architecture");
+  EXPECT_EQ(f.entries().size(), 14U);
 }
 
 TEST_F(Gguf, TensorTableIsAbsoluteAndOutermostFirst) {

@@ -24,6 +24,8 @@ TEST(Url, WithoutPortAndPath) {
   EXPECT_EQ(parse_endpoint_url("http://localhost/").port, 80);
   EXPECT_EQ(parse_endpoint_url("https://a").port, 443);
   EXPECT_TRUE(parse_endpoint_url("http://127.0.0.2:1").loopback());
+  for (const char* host : {"127.0.0.1.example.org", "127.a", "1127.0.0.1", "localhost.example.org", "[::2]"})
+    EXPECT_FALSE(parse_endpoint_url(std::string("http://") + host).loopback()) << host;
 }
 
 TEST(Url, AddressOfVersion6) {

@@ -1,8 +1,8 @@
 #include "cli/evaluate/job.h"
 
 #include <chrono>
-#include <cstdlib>
 
+#include "cli/endpoint_key.h"
 #include "cli/evaluate/records.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -18,15 +18,14 @@ std::string key_of(const std::string& run, const std::string& what, size_t begin
   return run + "/" + what + "/" + std::to_string(begin);
 }
 
-/// Keys come from the environment alone: a command line can be read by every user of the machine.
-std::unique_ptr<Endpoint> connect(const std::string& url, const std::string& model, const char* key_variable,
-                                  std::int64_t timeout) {
+std::unique_ptr<Endpoint> connect(Session& session, const std::string& url, const std::string& model,
+                                  const char* key_variable, std::int64_t timeout) {
   if (url.empty()) return nullptr;
-  const char* key = std::getenv(key_variable);
-  return std::make_unique<Endpoint>(EndpointOptions{
-      .url = url,
-      .model = model,
-      .http = {.bearer = key == nullptr ? "" : key, .timeout = std::chrono::seconds(timeout)}});
+  return std::make_unique<Endpoint>(
+      EndpointOptions{.url = url,
+                      .model = model,
+                      .http = {.bearer = endpoint_key(session, key_variable, url),
+                               .timeout = std::chrono::seconds(timeout)}});
 }
 
 template <typename Item>
@@ -44,8 +43,9 @@ EvaluateJob::EvaluateJob(Session& session, const EvaluateSetup& setup, const Eva
       inputs_(inputs),
       journal_(journal),
       progress_(session.progress()),
-      endpoint_(connect(setup.endpoint, setup.model.model, "SAFETYLOCK_ENDPOINT_KEY", setup.timeout)),
-      judge_(connect(setup.judge, setup.judge_model, "SAFETYLOCK_JUDGE_KEY", setup.timeout)) {}
+      endpoint_(
+          connect(session, setup.endpoint, setup.model.model, "SAFETYLOCK_ENDPOINT_KEY", setup.timeout)),
+      judge_(connect(session, setup.judge, setup.judge_model, "SAFETYLOCK_JUDGE_KEY", setup.timeout)) {}
 
 std::vector<EvaluateJob::Batch> EvaluateJob::batches(size_t count) const {
   const auto size = static_cast<size_t>(setup_.evaluate.batch_size);
