@@ -49,8 +49,9 @@ TEST_P(FewRowsLinear, EqualsTheProductInDoubleRoundedOnce) {
   at::manual_seed(5);
   for (const auto& [dtype, unit] :
        {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
-    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 40}) {
-      for (const auto& [in, out] : {std::pair{1, 1}, {3, 5}, {16, 4}, {64, 9}, {100, 300}, {577, 31}}) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 32, 45}) {
+      for (const auto& [in, out] :
+           {std::pair{1, 1}, {3, 5}, {16, 4}, {64, 9}, {100, 300}, {577, 31}, {1040, 70}}) {
         const at::Tensor x = at::randn({rows, in}).to(dtype), w = at::randn({out, in}).to(dtype);
         const at::Tensor bias = rows % 2 == 1 ? at::randn({out}).to(dtype) : at::Tensor();
         const at::Tensor expected = exact_product(x, w, bias);

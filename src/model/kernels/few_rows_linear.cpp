@@ -31,6 +31,9 @@ struct Product {
   std::int64_t rows, in, out;
 };
 
+/// Depth of the weights that are turned at once: they stay in the second-level cache.
+constexpr std::int64_t kTurnedDepth = 512;
+
 using Four = float __attribute__((vector_size(16)));
 using FourBits = std::uint32_t __attribute__((vector_size(16)));
 using FourHalves = std::uint16_t __attribute__((vector_size(8)));
@@ -42,13 +45,19 @@ using Eight = float __attribute__((vector_size(32)));
 namespace portable {
 #define SAFETYLOCK_ATTRIBUTES
 using Lanes = Eight;
-constexpr int kLanes = 8, kTileRows = 2;
+constexpr int kLanes = 8, kTileRows = 2, kTurnedRows = 2;
 template <typename T>
 SAFETYLOCK_KERNEL void load(const T* from, Lanes& out) {
   for (int i = 0; i < kLanes; ++i) out[i] = static_cast<float>(from[i]);
 }
 SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
   return v;
+}
+SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 #include "model/kernels/few_rows_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
@@ -58,7 +67,7 @@ SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
 namespace avx2 {
 #define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
 using Lanes = Eight;
-constexpr int kLanes = 8, kTileRows = 3;
+constexpr int kLanes = 8, kTileRows = 3, kTurnedRows = 5;
 SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
   out = _mm256_loadu_ps(from);
 }
@@ -72,6 +81,12 @@ SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
 SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
   return v;
 }
+SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
 #include "model/kernels/few_rows_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx2
@@ -80,7 +95,7 @@ namespace avx512 {
 #define SAFETYLOCK_ATTRIBUTES \
   [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
 using Lanes = float __attribute__((vector_size(64)));
-constexpr int kLanes = 16, kTileRows = 6;
+constexpr int kLanes = 16, kTileRows = 6, kTurnedRows = 12;
 SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
   out = _mm512_loadu_ps(from);
 }
@@ -94,6 +109,12 @@ SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
 SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
   return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
          __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 #include "model/kernels/few_rows_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
@@ -130,34 +151,47 @@ InstructionSet best_of_host() {
 }
 
 template <typename W, typename Y>
-auto kernel_of(InstructionSet set) {
+struct Kernels {
+  void (*columns)(const Product<W, Y>&, std::int64_t, std::int64_t);
+  void (*turned_columns)(const Product<W, Y>&, std::int64_t, float*, float*);
+  std::int64_t turned_width;  // columns that turned_columns makes
+};
+
+template <typename W, typename Y>
+Kernels<W, Y> kernels_of(InstructionSet set) {
 #if defined(__x86_64__)
-  if (set == InstructionSet::avx512) return avx512::columns<W, Y>;
-  if (set == InstructionSet::avx2) return avx2::columns<W, Y>;
+  if (set == InstructionSet::avx512)
+    return {avx512::columns<W, Y>, avx512::turned_columns<W, Y>, 2 * avx512::kLanes};
+  if (set == InstructionSet::avx2) return {avx2::columns<W, Y>, avx2::turned_columns<W, Y>, 2 * avx2::kLanes};
 #endif
-  return portable::columns<W, Y>;
+  return {portable::columns<W, Y>, portable::turned_columns<W, Y>, 2 * portable::kLanes};
 }
 
 /// Multiplications below which handing work to another thread costs more than it saves.
 constexpr std::int64_t kWorkPerThread = 1 << 17;
-/// Bytes of x that stay in the second-level cache while they meet every row of W.
-constexpr std::int64_t kCachedBytes = 1 << 19;
+/// Rows from which on turning the weights pays.
+constexpr std::int64_t kTurnFrom = 32;
+
+std::int64_t grain(std::int64_t work_each) {
+  return std::max<std::int64_t>(1, kWorkPerThread / work_each);
+}
 
 template <typename W, typename Y>
-void multiply(InstructionSet set, const Product<W, Y>& product) {
-  const std::int64_t groups = (product.out + 7) / 8;
-  const std::int64_t block = std::max<std::int64_t>(12, kCachedBytes / (4 * product.in) / 12 * 12);
-  const std::int64_t grain =
-      std::max<std::int64_t>(1, kWorkPerThread / (8 * product.in * std::min(block, product.rows)));
-  at::parallel_for(0, groups, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = 0; row < product.rows; row += block) {
-      Product<W, Y> part = product;
-      part.x += row * product.in;
-      part.y += row * product.out;
-      part.rows = std::min(block, product.rows - row);
-      kernel_of<W, Y>(set)(part, begin * 8, std::min(end * 8, product.out));
-    }
+void multiply(InstructionSet set, const Product<W, Y>& p) {
+  const Kernels<W, Y> kernels = kernels_of<W, Y>(set);
+  const std::int64_t width = kernels.turned_width;
+  const bool turns = p.rows >= kTurnFrom && p.in % (width / 2) == 0;
+  const std::int64_t turned = turns ? p.out / width : 0, first = turned * width;
+  at::parallel_for(0, turned, grain(width * p.in * p.rows), [&](std::int64_t begin, std::int64_t end) {
+    static thread_local std::vector<float> scratch;
+    scratch.resize(static_cast<size_t>((kTurnedDepth + p.rows) * width));
+    for (std::int64_t group = begin; group < end; ++group)
+      kernels.turned_columns(p, group * width, scratch.data(), scratch.data() + kTurnedDepth * width);
   });
+  at::parallel_for(0, (p.out - first + 7) / 8, grain(8 * p.in * p.rows),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     kernels.columns(p, first + begin * 8, std::min(first + end * 8, p.out));
+                   });
 }
 
 at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -10,8 +10,8 @@ namespace safetylock {
 
 /// x [N, in] times weight [out, in] transposed, plus bias [out] where defined, in `out_dtype` (x's dtype or
 /// float32): [N, out]. float32, bfloat16 or float16 on the CPU, all of one dtype, contiguous. The values are
-/// widened to float32 in registers, summed there, and rounded once. A value depends on its row and on its
-/// column of the weight alone: not on the other rows, on the threads or on where it stands.
+/// widened to float32 in registers, summed there, and rounded once. A value depends neither on the other rows
+/// nor on the threads; only for 32 rows and more its terms are added in another order.
 /// libtorch's own products read a bfloat16 weight at half the speed of memory for a single row, and lose more
 /// than that for 2 to 60 rows.
 at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

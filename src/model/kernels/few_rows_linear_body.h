@@ -114,3 +114,98 @@ SAFETYLOCK_KERNEL_ENTRY void columns(const Product<W, Y>& p, std::int64_t begin,
     for (std::int64_t i = 0; i < p.rows; ++i) lone_column(p, i, j);
   }
 }
+
+/// kLanes rows of W from row j at depth k, widened and turned: out[d][lane] = W[j + lane][k + d], d < kLanes.
+template <typename W>
+SAFETYLOCK_KERNEL void turn(const W* weight, std::int64_t in, std::int64_t j, std::int64_t k, float* out) {
+  Lanes rows[kLanes], mixed[kLanes];
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r) {
+    load(weight + (j + r) * in + k, rows[r]);
+    __builtin_prefetch(weight + (j + 2 * kLanes + r) * in + k);
+  }
+  // Shuffling the first half of a pack of cards into the second, log2(kLanes) times, transposes it.
+#pragma GCC unroll 4
+  for (int step = 1; step < kLanes; step *= 2) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kLanes / 2; ++r) {
+      mixed[2 * r] = interleaved_low(rows[r], rows[r + kLanes / 2]);
+      mixed[2 * r + 1] = interleaved_high(rows[r], rows[r + kLanes / 2]);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; ++r) rows[r] = mixed[r];
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r) std::memcpy(out + 2 * kLanes * r, &rows[r], sizeof rows[r]);
+}
+
+/// sums[row][2 kLanes] += x[row][k..] W[..][k..]^T for kRows rows and `depth` values of turned weights.
+template <int kRows>
+SAFETYLOCK_KERNEL void turned_tile(const float* x, std::int64_t stride, const float* turned,
+                                   std::int64_t depth, float* sums) {
+  Lanes a[kRows], b[kRows];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+    std::memcpy(&a[r], sums + 2 * kLanes * r, sizeof a[r]);
+    std::memcpy(&b[r], sums + 2 * kLanes * r + kLanes, sizeof b[r]);
+  }
+  for (std::int64_t d = 0; d < depth; ++d) {
+    Lanes wa, wb;
+    std::memcpy(&wa, turned + 2 * kLanes * d, sizeof wa);
+    std::memcpy(&wb, turned + 2 * kLanes * d + kLanes, sizeof wb);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const float value = x[r * stride + d];
+      a[r] += value * wa;
+      b[r] += value * wb;
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+    std::memcpy(sums + 2 * kLanes * r, &a[r], sizeof a[r]);
+    std::memcpy(sums + 2 * kLanes * r + kLanes, &b[r], sizeof b[r]);
+  }
+}
+
+template <int kRows>
+SAFETYLOCK_KERNEL void turned_rows(int rows, const float* x, std::int64_t stride, const float* turned,
+                                   std::int64_t depth, float* sums) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      turned_tile<kRows>(x, stride, turned, depth, sums);
+    } else {
+      turned_rows<kRows - 1>(rows, x, stride, turned, depth, sums);
+    }
+  }
+}
+
+/// All rows of y in columns [begin, begin + 2 kLanes), for many rows: turning the weights once costs less
+/// than adding up lanes for every value. `in` is a multiple of kLanes. `turned` has room for kTurnedDepth * 2
+/// kLanes floats, `sums` for rows * 2 kLanes.
+template <typename W, typename Y>
+SAFETYLOCK_KERNEL_ENTRY void turned_columns(const Product<W, Y>& p, std::int64_t begin, float* turned,
+                                            float* sums) {
+  std::fill_n(sums, p.rows * 2 * kLanes, 0.0F);
+  const std::int64_t tiles = (p.rows + kTurnedRows - 1) / kTurnedRows, height = (p.rows + tiles - 1) / tiles;
+  for (std::int64_t k = 0; k < p.in; k += kTurnedDepth) {
+    const std::int64_t depth = std::min(kTurnedDepth, p.in - k);
+    for (std::int64_t d = 0; d < depth; d += kLanes) {
+      turn(p.weight, p.in, begin, k + d, turned + 2 * kLanes * d);
+      turn(p.weight, p.in, begin + kLanes, k + d, turned + 2 * kLanes * d + kLanes);
+    }
+    for (std::int64_t i = 0; i < p.rows; i += height) {
+      turned_rows<kTurnedRows>(static_cast<int>(std::min(height, p.rows - i)), p.x + i * p.in + k, p.in,
+                               turned, depth, sums + i * 2 * kLanes);
+    }
+  }
+  for (std::int64_t i = 0; i < p.rows; ++i) {
+    for (std::int64_t c = 0; c < 2 * kLanes; c += 4) {
+      Four four;
+      std::memcpy(&four, sums + i * 2 * kLanes + c, sizeof four);
+      if (p.bias != nullptr) {
+        for (int one = 0; one < 4; ++one) four[one] += static_cast<float>(p.bias[begin + c + one]);
+      }
+      store(four, p.y + i * p.out + begin + c);
+    }
+  }
+}
