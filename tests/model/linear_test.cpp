@@ -6,8 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "model/kernels/few_rows_linear.h"
-#include "support/tiny_model.h"
+#include "model/kernels/cpu_linear.h"
 
 namespace safetylock {
 namespace {
@@ -18,34 +17,11 @@ at::Tensor exact_product(const at::Tensor& x, const at::Tensor& w, const at::Ten
   return bias.defined() ? product + bias.to(at::kDouble) : product;
 }
 
-// Against the product in double: an error beyond one rounding to bfloat16 would be the kernel's own.
-TEST(WidenedLinear, EqualsTheProductInDoubleRoundedOnce) {
-  at::manual_seed(3);
-  struct Case {
-    std::int64_t rows, in, out;
-    bool bias;
-  };
-  for (const Case c : {Case{1, 3, 1, false}, Case{97, 64, 511, true}, Case{200, 100, 512, false},
-                       Case{130, 96, 1500, true}}) {
-    const at::Tensor x = at::randn({c.rows, c.in}).to(at::kBFloat16),
-                     w = at::randn({c.out, c.in}).to(at::kBFloat16);
-    const at::Tensor bias = c.bias ? at::randn({c.out}).to(at::kBFloat16) : at::Tensor();
-    const at::Tensor expected = exact_product(x, w, bias);
-    const at::Tensor y = widened_linear(x, w, bias);
-    ASSERT_EQ(y.scalar_type(), at::kBFloat16);
-    ASSERT_EQ(y.sizes(), expected.sizes());
-    const at::Tensor error = (y.to(at::kDouble) - expected).abs();
-    // Half a unit in the last place of bfloat16's 8 bits, and float32's own error near zero.
-    EXPECT_TRUE((error <= expected.abs() * 0x1p-8 + 1e-4).all().item<bool>())
-        << c.rows << "x" << c.in << "x" << c.out;
-  }
-}
-
-/// By its name in few_rows_instruction_sets().
-class FewRowsLinear : public testing::TestWithParam<std::string> {};
+/// By its name in cpu_linear_instruction_sets().
+class CpuLinear : public testing::TestWithParam<std::string> {};
 
 // Every number of rows of a tile, columns and depths that no tile divides, every dtype.
-TEST_P(FewRowsLinear, EqualsTheProductInDoubleRoundedOnce) {
+TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
   at::manual_seed(5);
   for (const auto& [dtype, unit] :
        {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
@@ -56,7 +32,7 @@ TEST_P(FewRowsLinear, EqualsTheProductInDoubleRoundedOnce) {
         const at::Tensor bias = rows % 2 == 1 ? at::randn({out}).to(dtype) : at::Tensor();
         const at::Tensor expected = exact_product(x, w, bias);
         for (const at::ScalarType out_dtype : {dtype, at::kFloat}) {
-          const at::Tensor y = few_rows_linear_with(GetParam(), x, w, bias, out_dtype);
+          const at::Tensor y = cpu_linear_with(GetParam(), x, w, bias, out_dtype);
           ASSERT_EQ(y.scalar_type(), out_dtype);
           ASSERT_EQ(y.sizes(), expected.sizes());
           const at::Tensor error = (y.to(at::kDouble) - expected).abs();
@@ -70,38 +46,43 @@ TEST_P(FewRowsLinear, EqualsTheProductInDoubleRoundedOnce) {
 }
 
 // A request must not feel which others are in its batch.
-TEST_P(FewRowsLinear, ARowIsTheSameInEveryCompany) {
+TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
   at::manual_seed(6);
   const at::Tensor x = at::randn({23, 200}), w = at::randn({75, 200}), none;
-  const at::Tensor all = few_rows_linear_with(GetParam(), x, w, none, at::kFloat);
+  const at::Tensor all = cpu_linear_with(GetParam(), x, w, none, at::kFloat);
   for (const std::int64_t rows : {1, 2, 5}) {
     for (std::int64_t first = 0; first + rows <= x.size(0); first += 3) {
-      const at::Tensor some = few_rows_linear_with(GetParam(), x.narrow(0, first, rows), w, none, at::kFloat);
+      const at::Tensor some = cpu_linear_with(GetParam(), x.narrow(0, first, rows), w, none, at::kFloat);
       EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << first << " " << rows;
     }
   }
 }
 
-TEST_P(FewRowsLinear, CarriesWhatIsNotANumber) {
+TEST_P(CpuLinear, CarriesWhatIsNotANumber) {
   const double inf = std::numeric_limits<double>::infinity();
   const at::Tensor x = at::tensor({1.0, inf, std::nan(""), -inf}).unsqueeze(1).to(at::kBFloat16);
   const at::Tensor y =
-      few_rows_linear_with(GetParam(), x, at::ones({4, 1}, at::kBFloat16), {}, at::kBFloat16).to(at::kFloat);
+      cpu_linear_with(GetParam(), x, at::ones({4, 1}, at::kBFloat16), {}, at::kBFloat16).to(at::kFloat);
   EXPECT_TRUE(at::equal(y.nan_to_num(7.0F, 8.0F, 9.0F),
                         at::tensor({1.0F, 8.0F, 7.0F, 9.0F}).unsqueeze(1).expand({4, 4})));
 }
 
-INSTANTIATE_TEST_SUITE_P(InstructionSets, FewRowsLinear, testing::ValuesIn(few_rows_instruction_sets()),
+INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuLinear, testing::ValuesIn(cpu_linear_instruction_sets()),
                          [](const auto& instance) { return instance.param; });
 
-TEST(Linear, GivesTheSameValuesOnEitherSideOfTheThreshold) {
+// More rows than are multiplied at once, and both sides of where libtorch's product takes over.
+TEST(Linear, EqualsTheProductInDoubleWhateverTheNumberOfRows) {
   at::manual_seed(4);
-  const at::Tensor w = at::randn({300, 64}).to(at::kBFloat16),
-                   x = at::randn({kWidenedRows, 64}).to(at::kBFloat16);
-  const at::Tensor all = apply_linear(x, w);
-  const at::Tensor fewer = apply_linear(x.narrow(0, 0, kWidenedRows - 1), w);
-  EXPECT_LT(test::relative_difference(fewer, all.narrow(0, 0, kWidenedRows - 1)), 0x1p-7);
-  EXPECT_EQ(apply_linear(x.to(at::kFloat), w.to(at::kFloat)).scalar_type(), at::kFloat);
+  for (const auto& [dtype, unit] :
+       {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
+    const at::Tensor w = at::randn({100, 64}).to(dtype), bias = at::randn({100}).to(dtype);
+    for (const std::int64_t rows : {1, 63, 64, 95, 96, 600}) {
+      const at::Tensor x = at::randn({rows, 64}).to(dtype), y = apply_linear(x, w, bias);
+      const at::Tensor expected = exact_product(x, w, bias), error = (y.to(at::kDouble) - expected).abs();
+      ASSERT_EQ(y.scalar_type(), dtype);
+      EXPECT_TRUE((error <= expected.abs() * (2 * unit) + 2e-4).all().item<bool>()) << dtype << " " << rows;
+    }
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "model/kernels/few_rows_linear.h"
+#include "model/kernels/cpu_linear.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -59,7 +59,7 @@ SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
 SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
   return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
-#include "model/kernels/few_rows_linear_body.h"
+#include "model/kernels/cpu_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace portable
 
@@ -87,7 +87,7 @@ SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
 SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
   return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
-#include "model/kernels/few_rows_linear_body.h"
+#include "model/kernels/cpu_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx2
 
@@ -116,7 +116,7 @@ SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
 SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
   return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
-#include "model/kernels/few_rows_linear_body.h"
+#include "model/kernels/cpu_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx512
 #endif
@@ -176,6 +176,9 @@ std::int64_t grain(std::int64_t work_each) {
   return std::max<std::int64_t>(1, kWorkPerThread / work_each);
 }
 
+/// Rows whose sums and values of x stay in the second-level cache beside the turned weights.
+constexpr std::int64_t kRowsAtOnce = 512;
+
 template <typename W, typename Y>
 void multiply(InstructionSet set, const Product<W, Y>& p) {
   const Kernels<W, Y> kernels = kernels_of<W, Y>(set);
@@ -199,13 +202,15 @@ at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight
   const at::Tensor wide = x.to(at::kFloat).contiguous();
   const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options().dtype(out_dtype));
   const auto multiply_to = [&]<typename W, typename Y>() {
-    multiply(set, Product<W, Y>{.x = wide.const_data_ptr<float>(),
-                                .weight = weight.const_data_ptr<W>(),
-                                .bias = bias.defined() ? bias.const_data_ptr<W>() : nullptr,
-                                .y = y.mutable_data_ptr<Y>(),
-                                .rows = x.size(0),
-                                .in = weight.size(1),
-                                .out = weight.size(0)});
+    for (std::int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
+      multiply(set, Product<W, Y>{.x = wide.const_data_ptr<float>() + row * x.size(1),
+                                  .weight = weight.const_data_ptr<W>(),
+                                  .bias = bias.defined() ? bias.const_data_ptr<W>() : nullptr,
+                                  .y = y.mutable_data_ptr<Y>() + row * weight.size(0),
+                                  .rows = std::min(kRowsAtOnce, x.size(0) - row),
+                                  .in = weight.size(1),
+                                  .out = weight.size(0)});
+    }
   };
   with_type(weight.scalar_type(), [&]<typename W>() {
     if (out_dtype == at::kFloat) {
@@ -219,12 +224,12 @@ at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight
 
 }  // namespace
 
-at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           at::ScalarType out_dtype) {
+at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      at::ScalarType out_dtype) {
   return run(best_of_host(), x, weight, bias, out_dtype);
 }
 
-std::vector<std::string> few_rows_instruction_sets() {
+std::vector<std::string> cpu_linear_instruction_sets() {
   std::vector<std::string> found;
   for (const auto& [set, name] : kNames) {
     if (host_has(set)) found.emplace_back(name);
@@ -232,8 +237,8 @@ std::vector<std::string> few_rows_instruction_sets() {
   return found;
 }
 
-at::Tensor few_rows_linear_with(const std::string& instruction_set, const at::Tensor& x,
-                                const at::Tensor& weight, const at::Tensor& bias, at::ScalarType out_dtype) {
+at::Tensor cpu_linear_with(const std::string& instruction_set, const at::Tensor& x, const at::Tensor& weight,
+                           const at::Tensor& bias, at::ScalarType out_dtype) {
   for (const auto& [set, name] : kNames) {
     if (name == instruction_set && host_has(set)) return run(set, x, weight, bias, out_dtype);
   }

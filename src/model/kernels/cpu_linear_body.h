@@ -1,4 +1,4 @@
-// The kernel's text, included once for each instruction set by few_rows_linear.cpp (hence no include guard),
+// The kernel's text, included once for each instruction set by cpu_linear.cpp (hence no include guard),
 // which defines SAFETYLOCK_KERNEL, the attributes of every function here; Lanes and kLanes; load(), which
 // widens kLanes values; fold(), which adds a vector's upper half to its lower one until eight are left; and
 // kTileRows, how many rows of x are multiplied at once with four rows of W: what the registers hold.
