@@ -29,6 +29,8 @@ struct Product {
   const W* bias;    // [out] or null
   Y* y;             // [rows, out]
   std::int64_t rows, in, out;
+  const float* tiles = nullptr;  // x again, for turned_columns: see tiles_of
+  std::int64_t tile_rows = 0;
 };
 
 /// Depth of the weights that are turned at once: they stay in the second-level cache.
@@ -155,16 +157,19 @@ struct Kernels {
   void (*columns)(const Product<W, Y>&, std::int64_t, std::int64_t);
   void (*turned_columns)(const Product<W, Y>&, std::int64_t, float*, float*);
   std::int64_t turned_width;  // columns that turned_columns makes
+  std::int64_t turned_rows;   // rows that fill its registers
 };
 
 template <typename W, typename Y>
 Kernels<W, Y> kernels_of(InstructionSet set) {
 #if defined(__x86_64__)
   if (set == InstructionSet::avx512)
-    return {avx512::columns<W, Y>, avx512::turned_columns<W, Y>, 2 * avx512::kLanes};
-  if (set == InstructionSet::avx2) return {avx2::columns<W, Y>, avx2::turned_columns<W, Y>, 2 * avx2::kLanes};
+    return {avx512::columns<W, Y>, avx512::turned_columns<W, Y>, 2 * avx512::kLanes, avx512::kTurnedRows};
+  if (set == InstructionSet::avx2)
+    return {avx2::columns<W, Y>, avx2::turned_columns<W, Y>, 2 * avx2::kLanes, avx2::kTurnedRows};
 #endif
-  return {portable::columns<W, Y>, portable::turned_columns<W, Y>, 2 * portable::kLanes};
+  return {portable::columns<W, Y>, portable::turned_columns<W, Y>, 2 * portable::kLanes,
+          portable::kTurnedRows};
 }
 
 /// Multiplications below which handing work to another thread costs more than it saves.
@@ -179,12 +184,35 @@ std::int64_t grain(std::int64_t work_each) {
 /// Rows whose sums and values of x stay in the second-level cache beside the turned weights.
 constexpr std::int64_t kRowsAtOnce = 512;
 
+/// x [rows, in] as tiles of up to `height` rows, each [in][its rows]: what a tile multiplies lies in a row.
+std::vector<float> tiles_of(const float* x, std::int64_t rows, std::int64_t in, std::int64_t height) {
+  std::vector<float> tiles(static_cast<size_t>(rows * in));
+  at::parallel_for(
+      0, (rows + height - 1) / height, grain(height * in), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t first = begin * height; first < std::min(end * height, rows); first += height) {
+          const std::int64_t here = std::min(height, rows - first);
+          float* to = tiles.data() + first * in;
+          for (std::int64_t k = 0; k < in; ++k) {
+            for (std::int64_t r = 0; r < here; ++r) *to++ = x[(first + r) * in + k];
+          }
+        }
+      });
+  return tiles;
+}
+
 template <typename W, typename Y>
-void multiply(InstructionSet set, const Product<W, Y>& p) {
+void multiply(InstructionSet set, Product<W, Y> p) {
   const Kernels<W, Y> kernels = kernels_of<W, Y>(set);
   const std::int64_t width = kernels.turned_width;
   const bool turns = p.rows >= kTurnFrom && p.in % (width / 2) == 0;
   const std::int64_t turned = turns ? p.out / width : 0, first = turned * width;
+  std::vector<float> tiles;
+  if (turned > 0) {
+    const std::int64_t number = (p.rows + kernels.turned_rows - 1) / kernels.turned_rows;
+    p.tile_rows = (p.rows + number - 1) / number;
+    tiles = tiles_of(p.x, p.rows, p.in, p.tile_rows);
+    p.tiles = tiles.data();
+  }
   at::parallel_for(0, turned, grain(width * p.in * p.rows), [&](std::int64_t begin, std::int64_t end) {
     static thread_local std::vector<float> scratch;
     scratch.resize(static_cast<size_t>((kTurnedDepth + p.rows) * width));

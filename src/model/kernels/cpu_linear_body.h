@@ -139,10 +139,9 @@ SAFETYLOCK_KERNEL void turn(const W* weight, std::int64_t in, std::int64_t j, st
   for (int r = 0; r < kLanes; ++r) std::memcpy(out + 2 * kLanes * r, &rows[r], sizeof rows[r]);
 }
 
-/// sums[row][2 kLanes] += x[row][k..] W[..][k..]^T for kRows rows and `depth` values of turned weights.
+/// sums[kRows][2 kLanes] += x[depth][kRows]^T times turned[depth][2 kLanes].
 template <int kRows>
-SAFETYLOCK_KERNEL void turned_tile(const float* x, std::int64_t stride, const float* turned,
-                                   std::int64_t depth, float* sums) {
+SAFETYLOCK_KERNEL void turned_tile(const float* x, const float* turned, std::int64_t depth, float* sums) {
   Lanes a[kRows], b[kRows];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -155,7 +154,7 @@ SAFETYLOCK_KERNEL void turned_tile(const float* x, std::int64_t stride, const fl
     std::memcpy(&wb, turned + 2 * kLanes * d + kLanes, sizeof wb);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
-      const float value = x[r * stride + d];
+      const float value = x[d * kRows + r];
       a[r] += value * wa;
       b[r] += value * wb;
     }
@@ -168,13 +167,13 @@ SAFETYLOCK_KERNEL void turned_tile(const float* x, std::int64_t stride, const fl
 }
 
 template <int kRows>
-SAFETYLOCK_KERNEL void turned_rows(int rows, const float* x, std::int64_t stride, const float* turned,
-                                   std::int64_t depth, float* sums) {
+SAFETYLOCK_KERNEL void turned_rows(std::int64_t rows, const float* x, const float* turned, std::int64_t depth,
+                                   float* sums) {
   if constexpr (kRows > 0) {
     if (rows == kRows) {
-      turned_tile<kRows>(x, stride, turned, depth, sums);
+      turned_tile<kRows>(x, turned, depth, sums);
     } else {
-      turned_rows<kRows - 1>(rows, x, stride, turned, depth, sums);
+      turned_rows<kRows - 1>(rows, x, turned, depth, sums);
     }
   }
 }
@@ -186,16 +185,15 @@ template <typename W, typename Y>
 SAFETYLOCK_KERNEL_ENTRY void turned_columns(const Product<W, Y>& p, std::int64_t begin, float* turned,
                                             float* sums) {
   std::fill_n(sums, p.rows * 2 * kLanes, 0.0F);
-  const std::int64_t tiles = (p.rows + kTurnedRows - 1) / kTurnedRows, height = (p.rows + tiles - 1) / tiles;
   for (std::int64_t k = 0; k < p.in; k += kTurnedDepth) {
     const std::int64_t depth = std::min(kTurnedDepth, p.in - k);
     for (std::int64_t d = 0; d < depth; d += kLanes) {
       turn(p.weight, p.in, begin, k + d, turned + 2 * kLanes * d);
       turn(p.weight, p.in, begin + kLanes, k + d, turned + 2 * kLanes * d + kLanes);
     }
-    for (std::int64_t i = 0; i < p.rows; i += height) {
-      turned_rows<kTurnedRows>(static_cast<int>(std::min(height, p.rows - i)), p.x + i * p.in + k, p.in,
-                               turned, depth, sums + i * 2 * kLanes);
+    for (std::int64_t i = 0; i < p.rows; i += p.tile_rows) {
+      const std::int64_t rows = std::min(p.tile_rows, p.rows - i);
+      turned_rows<kTurnedRows>(rows, p.tiles + i * p.in + k * rows, turned, depth, sums + i * 2 * kLanes);
     }
   }
   for (std::int64_t i = 0; i < p.rows; ++i) {
