@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""Measures this library beside its peers, in turns, and writes docs/results/performance.json. Takes a quarter of an hour on two quiet cores.
+
+    bench.py [--only extraction|generation|probes|hook|apply] [--rounds N] [--threads N] [-o FILE]
+    bench.py --render          makes the tables of docs/performance.md from the file
+
+Every round runs A, B, B, A ...; a ratio is taken within a round; the figure is the median of the rounds with a 95 % bootstrap interval.
+Each round also measures what the machine can do: bytes read a second, and the rate of libtorch's largest matrix product.
+"""
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BENCH = pathlib.Path(os.environ.get("SAFETYLOCK_BENCH", ROOT / "build" / "scripts" / "bench" / "safetylock_bench"))
+TOOL = ROOT / "build" / "safetylock"
+PAIRS = ROOT / "data" / "pairs.jsonl"
+RESULT = ROOT / "docs" / "results" / "performance.json"
+PAGE = ROOT / "docs" / "performance.md"
+SYSTEM = ("You are the assistant of a public library in a small town. Answer in plain words and keep to what you know. When a question is about "
+          "opening hours, say that the library is open from nine to six on weekdays and from ten to two on Saturdays. When a question is about "
+          "borrowing, say that books may be kept for four weeks and films for one. Never invent titles or authors. If somebody asks for something "
+          "that could hurt people, explain in one sentence why you will not help, and offer something useful instead. Be brief and friendly.")
+
+
+class Child:
+    """A program that answers one JSON line with another."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.hello = self.read()
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args[0]} ended with {self.process.wait()}")
+        return json.loads(line)
+
+    def ask(self, do, **request):
+        self.process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def machine_seconds():
+    """Seconds of CPU time that all programs together have used."""
+    fields = [int(f) for f in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def interval(ratios, draws=10000):
+    """Median of the rounds and its 95 % bootstrap interval."""
+    values = numpy.asarray(ratios, dtype=float)
+    rng = numpy.random.default_rng(0)
+    medians = numpy.median(rng.choice(values, (draws, len(values))), axis=1)
+    low, high = numpy.quantile(medians, [0.025, 0.975])
+    return {"value": float(numpy.median(values)), "low": float(low), "high": float(high), "rounds": len(values)}
+
+
+class Rounds:
+    """Takes turns between askers {name: function that gives seconds}; how much others used the processors meanwhile is kept."""
+
+    def __init__(self, number, children):
+        self.number, self.children = number, children
+
+    def run(self, askers, before_each=None):
+        seconds = {name: [] for name in askers}
+        extra, busy = [], []
+        for name in askers:
+            askers[name]()  # not counted: first touches, thread pools
+        for turn in range(self.number):
+            begin, used, own = time.perf_counter(), machine_seconds(), sum(c.cpu_seconds() for c in self.children)
+            extra.append(before_each() if before_each else None)
+            names = list(askers) if turn % 2 == 0 else list(reversed(askers))
+            for name in names:
+                seconds[name].append(askers[name]())
+            wall = (time.perf_counter() - begin) * os.cpu_count()
+            others = machine_seconds() - used - (sum(c.cpu_seconds() for c in self.children) - own)
+            busy.append(max(0.0, others / wall))
+        return seconds, extra, max(busy)
+
+
+def ratios(seconds, ours):
+    return {name: interval(numpy.asarray(values) / numpy.asarray(seconds[ours])) for name, values in seconds.items() if name != ours}
+
+
+class Benchmark:
+    def __init__(self, options, folder):
+        self.o, self.folder = options, folder
+        self.model = subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2", "--hf"], check=True, capture_output=True,
+                                    text=True).stdout.strip()
+        self.result = {"extraction": [], "generation": [], "probes": [], "hook": [], "apply": []}
+        self.lock = folder / "a.lock.safetensors"
+
+    def say(self, row):
+        print(json.dumps(row), file=sys.stderr, flush=True)
+
+    def children(self, dtype, *more):
+        ours = Child(BENCH, self.model, dtype, self.o.threads, *more)
+        peer = Child(sys.executable, ROOT / "scripts" / "bench" / "transformers_peer.py", self.model, dtype, self.o.threads)
+        return ours, peer
+
+    def extraction(self):
+        for dtype in ("float32", "bfloat16"):
+            ours, peer = self.children(dtype)
+            for name, system in (("none", ""), ("shared", SYSTEM)):
+                request = {"pairs": str(PAIRS), "first": 100, "system": system}
+                sequences = ours.ask("sequences", **request)["sequences"]
+                (self.folder / "sequences.json").write_text(json.dumps(sequences))
+                files = {k: self.folder / f"{k}.bin" for k in ("ours", "published", "batched")}
+                answers = {}
+
+                def of(how):
+                    def ask():
+                        if how == "ours":
+                            answers[how] = ours.ask("extract", **request, save=str(files[how]))
+                        else:
+                            answers[how] = peer.ask("extract", how=how, sequences=str(self.folder / "sequences.json"), save=str(files[how]))
+                        return answers[how]["seconds"]
+                    return ask
+                seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
+                    {how: of(how) for how in files}, lambda: ours.ask("floors", dtype="float32"))
+                rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
+                flop = 2 * answers["ours"]["tokens"] * ours.hello["multiplied_in_extraction"]
+                row = {"dtype": dtype, "system": name, "system_tokens": len(sequences[0]["ids"]), "pairs": 100, "tokens": answers["ours"]["tokens"],
+                       "tokens_of_sequences": sum(len(s["ids"]) for s in sequences), "seconds": seconds, "ratios": ratios(seconds, "ours"),
+                       "of_flop_floor": interval([s * f["flop_per_second"] / flop for s, f in zip(seconds["ours"], floors)]),
+                       "largest_difference": {k: float(numpy.abs(rows[k] - rows["ours"]).max()) for k in ("published", "batched")},
+                       "largest_value": float(numpy.abs(rows["ours"]).max()), "others_share": busy}
+                self.result["extraction"].append(row)
+                self.say({k: row[k] for k in ("dtype", "system", "ratios", "of_flop_floor", "largest_difference", "others_share")})
+            ours.close()
+            peer.close()
+
+    def generation(self):
+        for dtype in ("float32", "bfloat16"):
+            ours, peer = self.children(dtype)
+            asked = [("decode", {"batch": b, "tokens": 32 if b > 1 else 64}) for b in (1, 4, 16, 32)] + [("prefill", {"tokens": 55}),
+                                                                                                       ("prefill", {"tokens": 512})]
+            for do, request in asked:
+                seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
+                    {"ours": lambda: ours.ask(do, **request)["seconds"], "transformers": lambda: peer.ask(do, **request)["seconds"]},
+                    lambda: ours.ask("floors", dtype="float32"))
+                tokens = request["tokens"] * request.get("batch", 1)
+                if do == "decode":
+                    floor = [request["tokens"] * ours.hello["bytes_per_step"] / f["bytes_per_second"] for f in floors]
+                else:
+                    floor = [2 * tokens * ours.hello["multiplied"] / f["flop_per_second"] for f in floors]
+                row = {"what": do, "dtype": dtype, "batch": request.get("batch", 1), "tokens": request["tokens"], "seconds": seconds,
+                       "tokens_per_second": interval([tokens / s for s in seconds["ours"]]), "ratios": ratios(seconds, "ours"),
+                       "floor": "bytes read" if do == "decode" else "multiplications",
+                       "of_floor": interval([s / f for s, f in zip(seconds["ours"], floor)]), "others_share": busy}
+                self.result["generation"].append(row)
+                self.say({k: v for k, v in row.items() if k != "seconds"})
+            ours.close()
+            peer.close()
+
+    def probes(self):
+        from sklearn.linear_model import LogisticRegression
+        import threadpoolctl
+        ours = Child(BENCH, self.model, "float32", self.o.threads)
+        path = self.folder / "rows.bin"
+        ours.ask("extract", pairs=str(PAIRS), first=100, save=str(path))
+        hello, answer = ours.hello, ours.ask("probes")
+        heads = hello["layers"] * hello["heads"]
+        rows = numpy.fromfile(path, dtype=numpy.float32).reshape(-1, heads, hello["head_dim"])
+        labels = numpy.asarray(answer["labels"])
+        fitted = {}
+
+        def sklearn():
+            begin = time.perf_counter()
+            with threadpoolctl.threadpool_limits(self.o.threads):
+                for head in range(heads):
+                    fitted[head] = LogisticRegression(C=1.0, max_iter=1000).fit(rows[:, head], labels)
+            return time.perf_counter() - begin
+        seconds, _, busy = Rounds(self.o.rounds, [ours, ThisProcess()]).run({"ours": lambda: ours.ask("probes")["seconds"], "scikit-learn": sklearn})
+        signs = 2 * labels - 1
+        gaps = []
+        for head, model in fitted.items():
+            w = model.coef_[0].astype(float)
+            margin = signs * (rows[:, head].astype(float) @ w + float(model.intercept_[0]))
+            gaps.append(numpy.logaddexp(0, -margin).sum() + w @ w / 2 - answer["objectives"][head])
+        row = {"heads": heads, "rows": len(labels), "dimensions": hello["head_dim"], "seconds": seconds, "ratios": ratios(seconds, "ours"),
+               "ms_per_head": 1e3 * float(numpy.median(seconds["ours"])) / heads, "iterations": float(numpy.mean(answer["iterations"])),
+               "objective_above_ours": {"largest": float(max(gaps)), "smallest": float(min(gaps))}, "others_share": busy}
+        self.result["probes"].append(row)
+        self.say({k: v for k, v in row.items() if k != "seconds"})
+        ours.close()
+
+    def make_lock(self):
+        subprocess.run([str(TOOL), "extract", self.model, "--pairs", str(PAIRS), "--max-pairs", "40", "--heads", "24", "-o", str(self.lock), "--quiet"],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def instructions(self, lock, tokens, batch):
+        """Of a whole run, AVX2 path: valgrind knows no AVX-512."""
+        environment = os.environ | {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+                                    "OMP_NUM_THREADS": "1"}
+        asked = json.dumps({"do": "decode", "batch": batch, "tokens": tokens, "lock": lock}) + "\n"
+        run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(BENCH), self.model, "bfloat16", "1",
+                              str(self.lock)], input=asked, capture_output=True, text=True, env=environment)
+        found = re.search(r"Collected : (\d+)", run.stderr)
+        if not found:
+            raise RuntimeError(run.stderr[-2000:])
+        return int(found[1])
+
+    def hook(self):
+        """Instructions of one decode step: the difference of a long and a short run over their steps."""
+        self.make_lock()
+        for batch in (1, 4):
+            def step(lock):
+                return (self.instructions(lock, 9, batch) - self.instructions(lock, 1, batch)) / 8
+            counts = {lock: step(lock) for lock in ("none", "one", "each")}
+            row = {"batch": batch, "locked_heads": 24, "instructions_per_step": counts,
+                   "per_cent": {k: 100 * (counts[k] / counts["none"] - 1) for k in ("one", "each")}}
+            self.result["hook"].append(row)
+            self.say(row)
+
+    def apply(self):
+        self.make_lock()
+        ours = Child(BENCH, self.model, "bfloat16", self.o.threads, self.lock)
+        seconds, _, busy = Rounds(max(9, self.o.rounds), [ours]).run({"ours": lambda: ours.ask("apply")["seconds"]})
+        row = {"model": "SmolLM2-135M", "heads": 24, "milliseconds": interval([1e3 * s for s in seconds["ours"]]), "others_share": busy}
+        self.result["apply"].append(row)
+        self.say(row)
+        ours.close()
+
+    def save(self):
+        path = pathlib.Path(self.o.output)
+        before = json.loads(path.read_text()) if path.exists() else {}
+        cpu = [line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        flags = next(line for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")).split()
+        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+        path.write_text(json.dumps({
+            "schema": "safetylock.performance/1", "date": datetime.date.today().isoformat(),
+            "hardware": {"cpu": cpu[0], "cores": os.cpu_count(), "instruction_sets": [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]},
+            "versions": {"safetylock": commit} | {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
+            "settings": {"model": "SmolLM2-135M-Instruct", "threads": self.o.threads, "rounds": self.o.rounds},
+            **{part: rows or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")
+
+    def run(self):
+        for part in self.result:
+            if self.o.only in (None, part):
+                getattr(self, part)()
+                self.save()
+
+
+class ThisProcess:
+    def cpu_seconds(self):
+        return time.process_time()
+
+
+def number(i, digits=2):
+    return f"{i['value']:.{digits}f} ({i['low']:.{digits}f} to {i['high']:.{digits}f})"
+
+
+def tables(d):
+    yield (f"{d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}; {d['date']}; torch "
+           f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; "
+           f"{d['settings']['model']}, {d['settings']['threads']} threads, {d['settings']['rounds']} rounds. In brackets: 95 % intervals of the median.")
+    yield "\n### Extraction, 100 pairs\nHow many times as long the peers take; the last column is our time over that of the multiplications alone.\n"
+    yield "| dtype | system prompt | tokens (computed of all) | published way | batched loop | x of floor |\n|---|---|---|---|---|---|"
+    for r in d["extraction"]:
+        yield (f"| {r['dtype']} | {r['system']} | {r['tokens']:,} of {r['tokens_of_sequences']:,} | {number(r['ratios']['published'])} | "
+               f"{number(r['ratios']['batched'])} | {number(r['of_flop_floor'])} |")
+    yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor |\n|---|---|---|---|---|---|---|"
+    for r in d["generation"]:
+        yield (f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {r['tokens_per_second']['value']:,.0f} | "
+               f"{number(r['ratios']['transformers'])} | {number(r['of_floor'])} ({r['floor']}) |")
+    yield "\n### Probes\n\n| heads | rows | ms a head | times scikit-learn | its objective above ours |\n|---|---|---|---|---|"
+    for r in d["probes"]:
+        yield (f"| {r['heads']} | {r['rows']} | {r['ms_per_head']:.2f} | {number(r['ratios']['scikit-learn'], 1)} | "
+               f"{r['objective_above_ours']['smallest']:.1e} to {r['objective_above_ours']['largest']:.1e} |")
+    yield "\n### The lock while generating\nInstructions of a decoding step (callgrind, AVX2), more than without a lock.\n\n| batch | one strength for all | a strength a request |\n|---|---|---|"
+    for r in d["hook"]:
+        yield f"| {r['batch']} | {r['per_cent']['one']:+.3f} % | {r['per_cent']['each']:+.3f} % |"
+    for r in d["apply"]:
+        yield f"\nApplying {r['heads']} heads to {r['model']}, checks included: {number(r['milliseconds'])} ms."
+
+
+def render(path):
+    text = PAGE.read_text()
+    begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
+    head, rest = text.split(begin)
+    PAGE.write_text(head + begin + "\n".join(tables(json.loads(path.read_text()))) + "\n" + end + rest.split(end)[1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--render", action="store_true")
+    parser.add_argument("-o", "--output", type=pathlib.Path, default=RESULT)
+    options = parser.parse_args()
+    if not options.render:
+        with tempfile.TemporaryDirectory(prefix="safetylock-bench-") as folder:
+            Benchmark(options, pathlib.Path(folder)).run()
+    if options.render or options.output == RESULT:
+        render(options.output)
+
+
+if __name__ == "__main__":
+    main()

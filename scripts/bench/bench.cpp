@@ -1,0 +1,234 @@
+// Times parts of the library. A child process that keeps its model: one JSON request a line on standard
+// input, one JSON answer a line on standard output, so that scripts/bench.py can take turns between this and
+// other programs.
+//
+//   safetylock_bench MODEL DTYPE THREADS [LOCK]
+//
+//   {"do": "decode", "batch": B, "tokens": n, "lock": bool}  seconds of n greedy steps behind 32 prompt
+//   tokens a sequence
+//   {"do": "prefill", "tokens": n}                           seconds of the last token's logits
+//   {"do": "sequences", "pairs": FILE, "first": n, "system": TEXT}  token ids, and places of the kept rows
+//   {"do": "extract", ..., "save": FILE}                     seconds of the forward passes; float32 rows [N,
+//   L, H, D] to FILE
+//   {"do": "probes"}                                         seconds of one probe a head on the rows of the
+//   last "extract"
+//   {"do": "apply"}                                          seconds of checks and W_o d
+//   {"do": "floors", "dtype": DTYPE}                         read bandwidth and largest rate of libtorch's
+//   matrix product
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "engine/token_generator.h"
+#include "model/causal_lm_impl.h"
+#include "model/device_dtype.h"
+#include "pipeline/lock_biases.h"
+#include "pipeline/reply_sequences.h"
+#include "safetylock/apply.h"
+#include "safetylock/probes.h"
+#include "safetylock/prompt_data.h"
+
+namespace safetylock {
+namespace {
+
+using nlohmann::json;
+
+template <typename F>
+double seconds_of(const F& f) {
+  const auto begin = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+class Bench {
+ public:
+  Bench(const std::string& model, const std::string& dtype, const std::string& lock)
+      : model_(CausalLM::from_pretrained(model, {.device = "cpu", .dtype = dtype})) {
+    if (!lock.empty()) lock_ = SafetyLock::load(lock);
+  }
+
+  json answer(const json& request) {
+    const std::string what = request.at("do");
+    if (what == "decode") return decode(request);
+    if (what == "prefill") return prefill(request.at("tokens"));
+    if (what == "sequences") return sequences(request);
+    if (what == "extract") return extract(request);
+    if (what == "probes") return probes();
+    if (what == "apply") return apply();
+    if (what == "floors") return floors(parse_dtype(request.at("dtype"), at::kCPU));
+    return {{"error", "unknown request " + what}};
+  }
+
+  json model() const {
+    const ModelConfig& c = model_.config();
+    const std::int64_t per_layer_end =
+        c.hidden_size * c.num_attention_heads * c.head_dim + 3 * c.hidden_size * c.intermediate_size;
+    std::int64_t body = 0;
+    for (const LayerWeights& l : model_.impl().decoder.weights.layers)
+      body += l.qkv.numel() + l.o_proj.numel() + l.gate_up.numel() + l.down.numel();
+    const std::int64_t head = c.vocab_size * c.hidden_size;
+    return {{"weight_bytes", model_.weight_bytes()},
+            {"bytes_per_step", (body + head) * static_cast<std::int64_t>(
+                                                   model_.impl().decoder.weights.embedding.element_size())},
+            {"multiplied", body},
+            {"multiplied_in_extraction", body - per_layer_end},
+            {"layers", c.num_hidden_layers},
+            {"heads", c.num_attention_heads},
+            {"head_dim", c.head_dim}};
+  }
+
+ private:
+  /// Tokens of no meaning: speed does not depend on them.
+  std::vector<TokenId> prompt(std::int64_t tokens, std::int64_t salt) const {
+    const std::int64_t kinds = std::min<std::int64_t>(model_.config().vocab_size, 5000) - 1;
+    std::vector<TokenId> ids;
+    for (std::int64_t i = 0; i < tokens; ++i)
+      ids.push_back(static_cast<TokenId>(1 + (salt * 37 + i * 11) % kinds));
+    return ids;
+  }
+
+  double generate(std::int64_t batch, std::int64_t tokens, const std::string& lock) {
+    std::vector<TokenRequest> requests(static_cast<size_t>(batch));
+    for (std::int64_t b = 0; b < batch; ++b) {
+      requests[static_cast<size_t>(b)].prompt_ids = prompt(32, b);
+      if (lock == "one") requests[static_cast<size_t>(b)].strength = Strength(6);
+      if (lock == "each")
+        requests[static_cast<size_t>(b)].strength = Strength(6 + 0.1 * static_cast<double>(b));
+    }
+    std::map<std::int64_t, at::Tensor> biases;
+    if (lock != "none") biases = lock_biases(model_, lock_.value().heads());
+    TokenGeneratorOptions options;
+    options.max_new_tokens = tokens;
+    options.batch_size = batch;
+    options.logprobs = 0;
+    return seconds_of([&] { TokenGenerator(model_.impl(), biases, requests, options).run(); });
+  }
+
+  json decode(const json& request) {
+    const std::int64_t batch = request.at("batch"), tokens = request.at("tokens");
+    const std::string lock = request.value("lock", "none");
+    const double prompts = generate(batch, 1, lock);
+    return {{"seconds", generate(batch, tokens + 1, lock) - prompts}, {"tokens", batch * tokens}};
+  }
+
+  json prefill(std::int64_t tokens) {
+    return {{"seconds", seconds_of([&] { model_.logits({prompt(tokens, 0)}, LogitsOf::last_token); })},
+            {"tokens", tokens}};
+  }
+
+  std::vector<PromptPair> pairs(const json& request) const {
+    std::vector<PromptPair> all = load_prompt_pairs(request.at("pairs"));
+    const size_t first = request.at("first");
+    if (all.size() > first) all.resize(first);
+    return all;
+  }
+
+  json sequences(const json& request) const {
+    json out = json::array();
+    const std::vector<PromptPair> all = pairs(request);
+    for (size_t i = 0; i < all.size(); ++i) {
+      for (const bool safe : {true, false}) {
+        const ReplySequence s =
+            encode_reply(model_, all[i], safe, i, {.system = request.value("system", "")});
+        out.push_back({{"ids", s.ids}, {"kept", s.kept}});
+      }
+    }
+    return {{"sequences", out}};
+  }
+
+  json extract(const json& request) {
+    activations_ = collect_head_activations(model_, pairs(request), {.system = request.value("system", "")});
+    if (request.contains("save")) {
+      std::ofstream file(request.at("save").get<std::string>(), std::ios::binary);
+      file.write(reinterpret_cast<const char*>(activations_->values.const_data_ptr<float>()),
+                 static_cast<std::streamsize>(activations_->values.nbytes()));
+    }
+    return {{"seconds", activations_->seconds},
+            {"tokens", activations_->tokens},
+            {"rows", activations_->values.size(0)}};
+  }
+
+  json probes() const {
+    const HeadActivations& a = activations_.value();
+    const at::Tensor rows = a.values.flatten(1, 2);
+    std::vector<Probe> fitted;
+    const double seconds = seconds_of([&] { fitted = train_probes(rows, a.rows.labels); });
+    json objectives = json::array(), iterations = json::array();
+    for (const Probe& p : fitted) {
+      objectives.push_back(p.objective);
+      iterations.push_back(p.iterations);
+    }
+    const auto* labels = a.rows.labels.const_data_ptr<std::int64_t>();
+    return {{"seconds", seconds},
+            {"objectives", objectives},
+            {"iterations", iterations},
+            {"labels", std::vector<std::int64_t>(labels, labels + a.rows.labels.numel())}};
+  }
+
+  json apply() const {
+    double seconds = 0;
+    const double all = seconds_of([&] { seconds = apply_lock(model_, lock_.value()).seconds(); });
+    return {{"seconds", seconds}, {"with_release", all}};
+  }
+
+  static json floors(at::ScalarType dtype) {
+    static const at::Tensor memory =
+        at::ones({std::int64_t{1} << 28}, at::kFloat);  // 1 GiB, beyond every cache
+    const float* values = memory.const_data_ptr<float>();
+    double read = 1e9, product = 1e9;
+    for (int i = 0; i < 3; ++i) {
+      read = std::min(read, seconds_of([&] {
+                        constexpr std::int64_t kPiece = 1 << 16;
+                        const double total = at::parallel_reduce(
+                            0, memory.numel() / kPiece, 1, 0.0,
+                            [&](std::int64_t begin, std::int64_t end, double sum) {
+                              for (std::int64_t p = begin; p < end; ++p) {
+                                const float* const piece = values + p * kPiece;
+                                float part = 0;
+#pragma omp simd reduction(+ : part)
+                                for (std::int64_t k = 0; k < kPiece; ++k) part += piece[k];
+                                sum += part;
+                              }
+                              return sum;
+                            },
+                            std::plus<>());
+                        if (total != static_cast<double>(memory.numel())) throw std::logic_error("read");
+                      }));
+    }
+    const at::Tensor a = at::randn({2048, 2048}).to(dtype), b = at::randn({2048, 2048}).to(dtype);
+    for (int i = 0; i < 3; ++i) product = std::min(product, seconds_of([&] { at::mm(a, b.t()); }));
+    return {{"bytes_per_second", static_cast<double>(memory.nbytes()) / read},
+            {"flop_per_second", 2.0 * 2048 * 2048 * 2048 / product}};
+  }
+
+  CausalLM model_;
+  std::optional<SafetyLock> lock_;
+  std::optional<HeadActivations> activations_;
+};
+
+}  // namespace
+}  // namespace safetylock
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    std::cerr << "usage: safetylock_bench MODEL DTYPE THREADS [LOCK]\n";
+    return 2;
+  }
+  try {
+    at::set_num_threads(std::stoi(argv[3]));
+    safetylock::Bench bench(argv[1], argv[2], argc > 4 ? argv[4] : "");
+    std::cout << bench.model() << std::endl;
+    for (std::string line; std::getline(std::cin, line);)
+      std::cout << bench.answer(nlohmann::json::parse(line)) << std::endl;
+  } catch (const std::exception& error) {
+    std::cerr << "safetylock_bench: " << error.what() << '\n';
+    return 1;
+  }
+}
