@@ -1,5 +1,7 @@
 #include "pipeline/lock_biases.h"
 
+#include <ATen/Parallel.h>
+
 #include <vector>
 
 #include "pipeline/output_bias.h"
@@ -10,8 +12,23 @@ std::map<std::int64_t, at::Tensor> lock_biases(const CausalLM& model, std::span<
   std::map<std::int64_t, std::vector<HeadDirection>> by_layer;
   for (const HeadDirection& head : heads) by_layer[head.id.layer].push_back(head);
   std::map<std::int64_t, at::Tensor> biases;
-  for (const auto& [layer, locked] : by_layer)
-    biases.emplace(layer, output_bias(model.o_proj_weight(layer), locked));
+  std::vector<std::int64_t> layers;
+  for (const auto& [layer, locked] : by_layer) {
+    layers.push_back(layer);
+    biases[layer];
+  }
+  const auto some = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t layer = layers[static_cast<size_t>(i)];
+      biases.at(layer) = output_bias(model.o_proj_weight(layer), by_layer.at(layer));
+    }
+  };
+  const auto number = static_cast<std::int64_t>(layers.size());
+  if (model.device().is_cpu()) {
+    at::parallel_for(0, number, 1, some);
+  } else {
+    some(0, number);
+  }
   return biases;
 }
 
