@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "formats/checkpoint_tensors.h"
 #include "formats/tensor_table.h"
@@ -17,10 +20,27 @@ namespace {
 /// Floats converted at a time by one thread: fits its level-2 cache.
 constexpr std::int64_t kChunkValues = 1 << 16;
 
+/// Before the first touch: a lock reads a few columns of every row of W_o, and finding the row's page costs
+/// more than reading it. Only a wish; the system may have none, and small tensors have none either.
+void ask_for_huge_pages([[maybe_unused]] const at::Tensor& tensor) {
+#if defined(__linux__)
+  if (!tensor.is_cpu()) return;
+  constexpr std::uintptr_t kHugePage = std::uintptr_t{1} << 21;
+  const auto begin = reinterpret_cast<std::uintptr_t>(tensor.data_ptr());
+  const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t last = (begin + tensor.nbytes()) / kHugePage * kHugePage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 Weights allocate(const ModelConfig& c, const at::TensorOptions& options) {
   const std::int64_t E = c.hidden_size, F = c.intermediate_size, D = c.head_dim, HD = c.attention_size(),
                      GD = c.kv_size();
-  const auto empty = [&](at::IntArrayRef shape) { return at::empty(shape, options); };
+  const auto empty = [&](at::IntArrayRef shape) {
+    const at::Tensor tensor = at::empty(shape, options);
+    ask_for_huge_pages(tensor);
+    return tensor;
+  };
   Weights w;
   w.embedding = empty({c.vocab_size, E});
   w.final_norm = empty({E});
