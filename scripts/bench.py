@@ -122,7 +122,7 @@ class Benchmark:
         for dtype in ("float32", "bfloat16"):
             ours, peer = self.children(dtype)
             for name, system in (("none", ""), ("shared", SYSTEM)):
-                request = {"pairs": str(PAIRS), "first": 100, "system": system}
+                request = {"pairs": str(PAIRS), "first": self.o.pairs, "system": system}
                 sequences = ours.ask("sequences", **request)["sequences"]
                 (self.folder / "sequences.json").write_text(json.dumps(sequences))
                 files = {k: self.folder / f"{k}.bin" for k in ("ours", "published", "batched")}
@@ -140,7 +140,7 @@ class Benchmark:
                     {how: of(how) for how in files}, lambda: ours.ask("floors", dtype="float32"))
                 rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
                 flop = 2 * answers["ours"]["tokens"] * ours.hello["multiplied_in_extraction"]
-                row = {"dtype": dtype, "system": name, "system_tokens": len(sequences[0]["ids"]), "pairs": 100, "tokens": answers["ours"]["tokens"],
+                row = {"dtype": dtype, "system": name, "system_tokens": len(sequences[0]["ids"]), "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
                        "tokens_of_sequences": sum(len(s["ids"]) for s in sequences), "seconds": seconds, "ratios": ratios(seconds, "ours"),
                        "of_flop_floor": interval([s * f["flop_per_second"] / flop for s, f in zip(seconds["ours"], floors)]),
                        "largest_difference": {k: float(numpy.abs(rows[k] - rows["ours"]).max()) for k in ("published", "batched")},
@@ -252,7 +252,7 @@ class Benchmark:
             "schema": "safetylock.performance/1", "date": datetime.date.today().isoformat(),
             "hardware": {"cpu": cpu[0], "cores": os.cpu_count(), "instruction_sets": [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]},
             "versions": {"safetylock": commit} | {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
-            "settings": {"model": "SmolLM2-135M-Instruct", "threads": self.o.threads, "rounds": self.o.rounds},
+            "settings": {"model": "SmolLM2-135M-Instruct", "threads": self.o.threads},
             **{part: rows or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")
 
     def run(self):
@@ -274,11 +274,11 @@ def number(i, digits=2):
 def tables(d):
     yield (f"{d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}; {d['date']}; torch "
            f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; "
-           f"{d['settings']['model']}, {d['settings']['threads']} threads, {d['settings']['rounds']} rounds. In brackets: 95 % intervals of the median.")
-    yield "\n### Extraction, 100 pairs\nHow many times as long the peers take; the last column is our time over that of the multiplications alone.\n"
-    yield "| dtype | system prompt | tokens (computed of all) | published way | batched loop | x of floor |\n|---|---|---|---|---|---|"
+           f"{d['settings']['model']}, {d['settings']['threads']} threads. In brackets: 95 % intervals of the median.")
+    yield "\n### Extraction\nHow many times as long the peers take; the last column is our time over that of the multiplications alone.\n"
+    yield "| dtype | system prompt | pairs | tokens (computed of all) | published way | batched loop | x of floor |\n|---|---|---|---|---|---|---|"
     for r in d["extraction"]:
-        yield (f"| {r['dtype']} | {r['system']} | {r['tokens']:,} of {r['tokens_of_sequences']:,} | {number(r['ratios']['published'])} | "
+        yield (f"| {r['dtype']} | {r['system']} | {r['pairs']} | {r['tokens']:,} of {r['tokens_of_sequences']:,} | {number(r['ratios']['published'])} | "
                f"{number(r['ratios']['batched'])} | {number(r['of_flop_floor'])} |")
     yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor |\n|---|---|---|---|---|---|---|"
     for r in d["generation"]:
@@ -306,6 +306,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--pairs", type=int, default=100, help="for extraction")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--render", action="store_true")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=RESULT)
