@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures this library beside its peers, in turns, and writes docs/results/performance.json. Takes a quarter of an hour on two quiet cores.
 
-    bench.py [--only extraction|generation|probes|hook|apply] [--rounds N] [--threads N] [-o FILE]
+    bench.py [--only extraction|generation|llama_cpp|probes|hook|apply] [--rounds N] [--threads N] [-o FILE]
     bench.py --render          makes the tables of docs/performance.md from the file
 
 Every round runs A, B, B, A ...; a ratio is taken within a round; the figure is the median of the rounds with a 95 % bootstrap interval.
@@ -107,7 +107,7 @@ class Benchmark:
         self.o, self.folder = options, folder
         self.model = subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2", "--hf"], check=True, capture_output=True,
                                     text=True).stdout.strip()
-        self.result = {"extraction": [], "generation": [], "probes": [], "hook": [], "apply": []}
+        self.result = {"extraction": [], "generation": [], "llama_cpp": [], "probes": [], "hook": [], "apply": []}
         self.lock = folder / "a.lock.safetensors"
 
     def say(self, row):
@@ -172,6 +172,39 @@ class Benchmark:
                 self.say({k: v for k, v in row.items() if k != "seconds"})
             ours.close()
             peer.close()
+
+    def llama_cpp(self):
+        """Its own benchmark program, started anew each round, on the same weights at the same width."""
+        program = self.o.llama_batched_bench
+        if not program.exists():
+            print(f"llama.cpp is not measured: {program} is not there", file=sys.stderr)
+            return
+        quantised = subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2"], check=True, capture_output=True,
+                                   text=True).stdout.strip()
+        version = subprocess.run([program, "--version"], capture_output=True, text=True)
+        for dtype, kind in (("float32", "F32"), ("bfloat16", "BF16")):
+            file = self.folder / f"{kind}.gguf"
+            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), quantised, str(file), kind], check=True)
+            ours = Child(BENCH, file, dtype, self.o.threads)
+            for batch, prompt, tokens in ((1, 32, 64), (4, 32, 32), (16, 32, 32), (32, 32, 32), (1, 512, 1)):
+                def peer():
+                    run = subprocess.run([program, "-m", str(file), "-c", str(batch * (prompt + tokens) + 64), "-b", "2048", "-ub", "512", "-npp",
+                                          str(prompt), "-ntg", str(tokens), "-npl", str(batch), "-t", str(self.o.threads), "-tb",
+                                          str(self.o.threads), "--output-format", "jsonl"], check=True, capture_output=True, text=True)
+                    found = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("{")))
+                    return found["t_pp"] if tokens == 1 else found["t_tg"]
+
+                def mine():
+                    if tokens == 1:
+                        return ours.ask("prefill", tokens=prompt)["seconds"]
+                    return ours.ask("decode", batch=batch, tokens=tokens)["seconds"]
+                seconds, _, _ = Rounds(self.o.rounds, [ours]).run({"ours": mine, "llama.cpp": peer})
+                row = {"what": "prefill" if tokens == 1 else "decode", "dtype": dtype, "batch": batch, "tokens": prompt if tokens == 1 else tokens,
+                       "seconds": seconds, "ratios": ratios(seconds, "ours"),
+                       "llama.cpp": (version.stderr + version.stdout).strip().splitlines()[0]}
+                self.result["llama_cpp"].append(row)
+                self.say({k: v for k, v in row.items() if k != "seconds"})
+            ours.close()
 
     def probes(self):
         from sklearn.linear_model import LogisticRegression
@@ -284,6 +317,11 @@ def tables(d):
     for r in d["generation"]:
         yield (f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {r['tokens_per_second']['value']:,.0f} | "
                f"{number(r['ratios']['transformers'])} | {number(r['of_floor'])} ({r['floor']}) |")
+    if d["llama_cpp"]:
+        yield (f"\n### Against llama.cpp ({d['llama_cpp'][0]['llama.cpp']})\nThe same weights at the same width, its `llama-batched-bench`; how many times "
+               "as long it takes.\n\n| what | dtype | batch | tokens | ratio |\n|---|---|---|---|---|")
+    for r in d["llama_cpp"]:
+        yield f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {number(r['ratios']['llama.cpp'])} |"
     yield "\n### Probes\n\n| heads | rows | ms a head | times scikit-learn | its objective above ours |\n|---|---|---|---|---|"
     for r in d["probes"]:
         yield (f"| {r['heads']} | {r['rows']} | {r['ms_per_head']:.2f} | {number(r['ratios']['scikit-learn'], 1)} | "
@@ -308,6 +346,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=100, help="for extraction")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    cache = pathlib.Path(os.environ.get("SAFETYLOCK_CACHE", pathlib.Path.home() / ".cache" / "safetylock"))
+    parser.add_argument("--llama-batched-bench", type=pathlib.Path, default=cache / "engines" / "llama-batched-bench",
+                        help="llama.cpp's program, which check_engines.sh builds; without it llama.cpp is left out")
     parser.add_argument("--render", action="store_true")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()

@@ -20,9 +20,9 @@ install_vllm() {
   touch "$engines/vllm/.ok-$vllm_version"
 }
 
-# llama.cpp's own server, from the sources that the Python package llama-cpp-python ships.
+# llama.cpp's own server, and the program that bench.py compares with, from the sources that the Python package llama-cpp-python ships.
 install_llama_cpp() {
-  [ -f "$engines/.llama-$llama_version" ] && return 0
+  [ -x "$engines/llama-batched-bench" ] && [ -f "$engines/.llama-$llama_version" ] && return 0
   local sources=$engines/llama-sources
   rm -rf "$sources"
   mkdir -p "$sources"
@@ -33,8 +33,8 @@ install_llama_cpp() {
   run_step "llama.cpp: configuring" 10 cmake -S "$tree" -B "$tree/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF \
     -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
-  run_step "llama.cpp: building its server" 600 ninja -C "$tree/build" llama-server
-  cp "$tree/build/bin/llama-server" "$llama_server"
+  run_step "llama.cpp: building its server" 600 ninja -C "$tree/build" llama-server llama-batched-bench
+  cp "$tree/build/bin/llama-server" "$tree/build/bin/llama-batched-bench" "$engines/"
   rm -rf "$sources"
   touch "$engines/.llama-$llama_version"
 }
