@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Measures this library beside its peers, in turns, and writes docs/results/performance.json. Takes a quarter of an hour on two quiet cores.
+"""Measures this library beside its peers, in turns, and writes docs/results/performance.json. Takes an
+hour on two quiet cores, most of it for transformers.
 
-    bench.py [--only extraction|generation|llama_cpp|probes|hook|apply] [--rounds N] [--threads N] [-o FILE]
+    bench.py [--only PART] [--rounds N] [--pairs N] [--threads N] [-o FILE]
     bench.py --render          makes the tables of docs/performance.md from the file
 
 Every round runs A, B, B, A ...; a ratio is taken within a round; the figure is the median of the rounds with a 95 % bootstrap interval.
@@ -31,6 +32,10 @@ SYSTEM = ("You are the assistant of a public library in a small town. Answer in 
           "opening hours, say that the library is open from nine to six on weekdays and from ten to two on Saturdays. When a question is about "
           "borrowing, say that books may be kept for four weeks and films for one. Never invent titles or authors. If somebody asks for something "
           "that could hurt people, explain in one sentence why you will not help, and offer something useful instead. Be brief and friendly.")
+
+
+BUSY, TRIES = 0.1, 3
+PARTS = ("extraction", "generation", "llama_cpp", "probes", "hook", "apply")
 
 
 class Child:
@@ -76,7 +81,8 @@ def interval(ratios, draws=10000):
 
 
 class Rounds:
-    """Takes turns between askers {name: function that gives seconds}; how much others used the processors meanwhile is kept."""
+    """Takes turns between askers {name: function that gives seconds}. A round in which programs that are not `children` used more than
+    BUSY of the processors is done again, TRIES times at most; how much they used is kept. Without children nothing is known of that."""
 
     def __init__(self, number, children):
         self.number, self.children = number, children
@@ -87,14 +93,19 @@ class Rounds:
         for name in askers:
             askers[name]()  # not counted: first touches, thread pools
         for turn in range(self.number):
-            begin, used, own = time.perf_counter(), machine_seconds(), sum(c.cpu_seconds() for c in self.children)
-            extra.append(before_each() if before_each else None)
             names = list(askers) if turn % 2 == 0 else list(reversed(askers))
+            for _ in range(TRIES):
+                begin, used, own = time.perf_counter(), machine_seconds(), sum(c.cpu_seconds() for c in self.children)
+                before = before_each() if before_each else None
+                now = {name: askers[name]() for name in names}
+                others = machine_seconds() - used - (sum(c.cpu_seconds() for c in self.children) - own)
+                share = max(0.0, others / ((time.perf_counter() - begin) * os.cpu_count()))
+                if share < BUSY or not self.children:
+                    break
             for name in names:
-                seconds[name].append(askers[name]())
-            wall = (time.perf_counter() - begin) * os.cpu_count()
-            others = machine_seconds() - used - (sum(c.cpu_seconds() for c in self.children) - own)
-            busy.append(max(0.0, others / wall))
+                seconds[name].append(now[name])
+            extra.append(before)
+            busy.append(share)
         return seconds, extra, max(busy)
 
 
@@ -107,7 +118,7 @@ class Benchmark:
         self.o, self.folder = options, folder
         self.model = subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2", "--hf"], check=True, capture_output=True,
                                     text=True).stdout.strip()
-        self.result = {"extraction": [], "generation": [], "llama_cpp": [], "probes": [], "hook": [], "apply": []}
+        self.result = {part: [] for part in PARTS}
         self.lock = folder / "a.lock.safetensors"
 
     def say(self, row):
@@ -198,7 +209,7 @@ class Benchmark:
                     if tokens == 1:
                         return ours.ask("prefill", tokens=prompt)["seconds"]
                     return ours.ask("decode", batch=batch, tokens=tokens)["seconds"]
-                seconds, _, _ = Rounds(self.o.rounds, [ours]).run({"ours": mine, "llama.cpp": peer})
+                seconds, _, _ = Rounds(self.o.rounds, []).run({"ours": mine, "llama.cpp": peer})
                 row = {"what": "prefill" if tokens == 1 else "decode", "dtype": dtype, "batch": batch, "tokens": prompt if tokens == 1 else tokens,
                        "seconds": seconds, "ratios": ratios(seconds, "ours"),
                        "llama.cpp": (version.stderr + version.stdout).strip().splitlines()[0]}
@@ -281,12 +292,13 @@ class Benchmark:
         cpu = [line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         flags = next(line for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")).split()
         commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+        measured = {"date": datetime.date.today().isoformat(), "commit": commit, "threads": self.o.threads, "rounds": self.o.rounds}
         path.write_text(json.dumps({
-            "schema": "safetylock.performance/1", "date": datetime.date.today().isoformat(),
+            "schema": "safetylock.performance/1",
             "hardware": {"cpu": cpu[0], "cores": os.cpu_count(), "instruction_sets": [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]},
-            "versions": {"safetylock": commit} | {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
-            "settings": {"model": "SmolLM2-135M-Instruct", "threads": self.o.threads},
-            **{part: rows or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")
+            "versions": {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
+            "model": "SmolLM2-135M-Instruct",
+            **{part: [row | measured for row in rows] or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")
 
     def run(self):
         for part in self.result:
@@ -305,14 +317,18 @@ def number(i, digits=2):
 
 
 def tables(d):
-    yield (f"{d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}; {d['date']}; torch "
-           f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; "
-           f"{d['settings']['model']}, {d['settings']['threads']} threads. In brackets: 95 % intervals of the median.")
-    yield "\n### Extraction\nHow many times as long the peers take; the last column is our time over that of the multiplications alone.\n"
-    yield "| dtype | system prompt | pairs | tokens (computed of all) | published way | batched loop | x of floor |\n|---|---|---|---|---|---|---|"
+    dates = sorted({row["date"] for part in PARTS for row in d[part]})
+    threads = sorted({row["threads"] for part in PARTS for row in d[part]})
+    yield (f"{d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}; {', '.join(dates)}; torch "
+           f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; {d['model']}, "
+           f"{', '.join(map(str, threads))} threads. In brackets: 95 % intervals of the median of the rounds.")
+    yield ("\n### Extraction\nHow many times as long the peers take; our time over that of the multiplications alone; and how far the kept values are "
+           "apart, beside the largest of them (the published way rounds to float16).\n")
+    yield "| dtype | system prompt | pairs | tokens (computed of all) | published way | batched loop | x of floor | apart |\n|---|---|---|---|---|---|---|---|"
     for r in d["extraction"]:
         yield (f"| {r['dtype']} | {r['system']} | {r['pairs']} | {r['tokens']:,} of {r['tokens_of_sequences']:,} | {number(r['ratios']['published'])} | "
-               f"{number(r['ratios']['batched'])} | {number(r['of_flop_floor'])} |")
+               f"{number(r['ratios']['batched'])} | {number(r['of_flop_floor'])} | {r['largest_difference']['published']:.2g}, "
+               f"{r['largest_difference']['batched']:.2g} of {r['largest_value']:.3g} |")
     yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor |\n|---|---|---|---|---|---|---|"
     for r in d["generation"]:
         yield (f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {r['tokens_per_second']['value']:,.0f} | "
@@ -342,7 +358,7 @@ def render(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only")
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=100, help="for extraction")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
