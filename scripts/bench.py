@@ -250,8 +250,11 @@ class Benchmark:
         ours.close()
 
     def make_lock(self):
-        subprocess.run([str(TOOL), "extract", self.model, "--pairs", str(PAIRS), "--max-pairs", "40", "--heads", "24", "-o", str(self.lock), "--quiet"],
-                       check=True, stdout=subprocess.DEVNULL)
+        """Any lock will do: SmolLM2 is hardly aligned, so that it fails the causal check (exit code 5)."""
+        run = subprocess.run([str(TOOL), "extract", self.model, "--pairs", str(PAIRS), "--max-pairs", "40", "--heads", "24", "-o", str(self.lock),
+                              "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if run.returncode not in (0, 5):
+            raise RuntimeError(run.stderr)
 
     def instructions(self, lock, tokens, batch):
         """Of a whole run, AVX2 path: valgrind knows no AVX-512."""
@@ -338,11 +341,13 @@ def tables(d):
                "as long it takes.\n\n| what | dtype | batch | tokens | ratio |\n|---|---|---|---|---|")
     for r in d["llama_cpp"]:
         yield f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {number(r['ratios']['llama.cpp'])} |"
-    yield "\n### Probes\n\n| heads | rows | ms a head | times scikit-learn | its objective above ours |\n|---|---|---|---|---|"
+    if d["probes"]:
+        yield "\n### Probes\n\n| heads | rows | ms a head | times scikit-learn | its objective above ours |\n|---|---|---|---|---|"
     for r in d["probes"]:
         yield (f"| {r['heads']} | {r['rows']} | {r['ms_per_head']:.2f} | {number(r['ratios']['scikit-learn'], 1)} | "
                f"{r['objective_above_ours']['smallest']:.1e} to {r['objective_above_ours']['largest']:.1e} |")
-    yield "\n### The lock while generating\nInstructions of a decoding step (callgrind, AVX2), more than without a lock.\n\n| batch | one strength for all | a strength a request |\n|---|---|---|"
+    if d["hook"]:
+        yield "\n### The lock while generating\nInstructions of a decoding step (callgrind, AVX2), more than without a lock.\n\n| batch | one strength for all | a strength a request |\n|---|---|---|"
     for r in d["hook"]:
         yield f"| {r['batch']} | {r['per_cent']['one']:+.3f} % | {r['per_cent']['each']:+.3f} % |"
     for r in d["apply"]:
