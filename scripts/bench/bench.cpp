@@ -4,17 +4,14 @@
 //
 //   safetylock_bench MODEL DTYPE THREADS [LOCK]
 //
-//   {"do": "decode", "batch": B, "tokens": n, "lock": bool}  seconds of n greedy steps behind 32 prompt
-//   tokens a sequence
-//   {"do": "prefill", "tokens": n}                           seconds of the last token's logits
-//   {"do": "sequences", "pairs": FILE, "first": n, "system": TEXT}  token ids, and places of the kept rows
-//   {"do": "extract", ..., "save": FILE}                     seconds of the forward passes; float32 rows [N,
-//   L, H, D] to FILE
-//   {"do": "probes"}                                         seconds of one probe a head on the rows of the
-//   last "extract"
-//   {"do": "apply"}                                          seconds of checks and W_o d
-//   {"do": "floors", "dtype": DTYPE}                         read bandwidth and largest rate of libtorch's
-//   matrix product
+//   {"do": "decode", "batch": B, "tokens": n, "lock": "none"|"one"|"each"}
+//       seconds of n greedy steps behind 32 prompt tokens a sequence; one strength for all, or one each
+//   {"do": "prefill", "tokens": n}: seconds of the last token's logits
+//   {"do": "sequences", "pairs": FILE, "first": n, "system": TEXT}: token ids, and places of the kept rows
+//   {"do": "extract", ..., "save": FILE}: seconds of the forward passes; float32 rows [N, L, H, D] to FILE
+//   {"do": "probes"}: seconds of one probe a head on the rows of the last "extract"
+//   {"do": "apply"}: seconds of checks and W_o d
+//   {"do": "floors", "dtype": DTYPE}: read bandwidth and largest rate of libtorch's matrix product
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -24,6 +21,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "engine/token_generator.h"
@@ -76,7 +74,7 @@ class Bench {
     if (what == "probes") return probes();
     if (what == "apply") return apply();
     if (what == "floors") return floors(parse_dtype(request.at("dtype"), at::kCPU));
-    return {{"error", "unknown request " + what}};
+    throw std::invalid_argument("unknown request " + what);
   }
 
   json model() const {
@@ -185,11 +183,7 @@ class Bench {
             {"labels", std::vector<std::int64_t>(labels, labels + a.rows.labels.numel())}};
   }
 
-  json apply() const {
-    double seconds = 0;
-    const double all = seconds_of([&] { seconds = apply_lock(model_, lock_.value()).seconds(); });
-    return {{"seconds", seconds}, {"with_release", all}};
-  }
+  json apply() const { return {{"seconds", apply_lock(model_, lock_.value()).seconds()}}; }
 
   static json floors(at::ScalarType dtype) {
     static const at::Tensor memory =

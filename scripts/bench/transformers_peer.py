@@ -15,8 +15,6 @@ from transformers import AutoModelForCausalLM
 class Peer:
     def __init__(self, folder, dtype):
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
-        c = self.model.config
-        self.heads, self.dim = c.num_attention_heads, getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
         self.layers = self.model.model.layers
 
     def prompt(self, tokens, salt):

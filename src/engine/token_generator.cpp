@@ -213,7 +213,8 @@ Steering TokenGenerator::steering_for(const PackedBatch& batch, size_t first) co
   const bool unlocked = std::all_of(interventions.strengths.begin() + static_cast<std::ptrdiff_t>(first),
                                     interventions.strengths.end(), [](Strength s) { return s.is_zero(); });
   if (unlocked) return Steering();
-  return Steering(interventions, batch.requests, static_cast<std::int64_t>(active_.size()));
+  return Steering(interventions, batch.requests, static_cast<std::int64_t>(active_.size()),
+                  model_.decoder.weights.embedding.scalar_type());
 }
 
 void TokenGenerator::report_progress() const {

@@ -207,7 +207,7 @@ at::Tensor CausalLM::logits(const std::vector<std::vector<TokenId>>& sequences, 
                   decoder.options().dtype(at::kFloat));
     const c10::InferenceMode inference;
     const Steering steering =
-        interventions ? Steering(*interventions, batch.requests, num_sequences) : Steering();
+        interventions ? Steering(*interventions, batch.requests, num_sequences, dtype()) : Steering();
     at::Tensor hidden = DecoderPass(decoder, batch, steering, impl_->registry->snapshot()).run();
     if (which == LogitsOf::last_token) hidden = hidden.index_select(0, last_rows(batch, device()));
     logits_into(decoder, hidden, out);

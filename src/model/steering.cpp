@@ -32,8 +32,8 @@ void check_interventions(const Interventions& interventions, std::int64_t layers
   }
 }
 
-Steering::Steering(const Interventions& interventions, const at::Tensor& requests,
-                   std::int64_t num_requests) {
+Steering::Steering(const Interventions& interventions, const at::Tensor& requests, std::int64_t num_requests,
+                   at::ScalarType dtype) {
   if (!interventions.active()) return;
   const std::vector<Strength>& strengths = interventions.strengths;
   if (strengths.size() != 1 && static_cast<std::int64_t>(strengths.size()) != num_requests) {
@@ -46,18 +46,23 @@ Steering::Steering(const Interventions& interventions, const at::Tensor& request
   const double first = strengths.front().alpha();
   const bool alike =
       std::all_of(strengths.begin(), strengths.end(), [&](Strength s) { return s.alpha() == first; });
-  for (const auto& [layer, bias] : interventions.biases) vectors_[layer] = bias.contiguous();
-  if (vectors_.empty()) return;
+  for (const auto& [layer, bias] : interventions.biases)
+    vectors_[layer] = alike ? (bias * first).to(dtype) : bias.contiguous();
+  if (alike || vectors_.empty()) return;
   std::vector<float> alphas;
   for (const Strength s : strengths) alphas.push_back(static_cast<float>(s.alpha()));
-  strengths_ = at::tensor(alphas);
-  strengths_ = alike ? strengths_.narrow(0, 0, 1) : strengths_.index_select(0, requests);
-  strengths_ = strengths_.unsqueeze(1).to(vectors_.begin()->second.device());
+  row_strengths_ =
+      at::tensor(alphas).index_select(0, requests).unsqueeze(1).to(vectors_.begin()->second.device());
 }
 
 void Steering::add_to(std::int64_t layer, const at::Tensor& attn_output) const {
   const auto found = vectors_.find(layer);
-  if (found != vectors_.end()) add_scaled_row(attn_output, found->second, strengths_);
+  if (found == vectors_.end()) return;
+  if (!row_strengths_.defined()) {
+    add_row(attn_output, found->second);
+  } else {
+    add_scaled_row(attn_output, found->second, row_strengths_);
+  }
 }
 
 }  // namespace safetylock

@@ -20,14 +20,16 @@ class Steering {
   Steering() = default;
   /// `requests` [N] as in PackedBatch. Throws Error arg.shape unless there is one strength, or one for each
   /// request.
-  Steering(const Interventions& interventions, const at::Tensor& requests, std::int64_t num_requests);
+  Steering(const Interventions& interventions, const at::Tensor& requests, std::int64_t num_requests,
+           at::ScalarType dtype);
 
   /// Adds to `attn_output` [N, E] in place.
   void add_to(std::int64_t layer, const at::Tensor& attn_output) const;
 
  private:
-  std::map<std::int64_t, at::Tensor> vectors_;  // a layer each: [E] float32
-  at::Tensor strengths_;                        // [N, 1] float32, or [1, 1] when all rows are alike
+  /// A layer each. All rows alike: alpha * b [E] in the model's dtype; else b [E] float32.
+  std::map<std::int64_t, at::Tensor> vectors_;
+  at::Tensor row_strengths_;  // [N, 1] float32; undefined when all rows are alike
 };
 
 }  // namespace safetylock

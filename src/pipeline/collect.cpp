@@ -62,7 +62,7 @@ void visit_layers(const CausalLM& model, const Prepared& prepared, const Collect
   const PackedBatch& batch = prepared.tree.batch;
   const std::int64_t layers = model.config().num_hidden_layers;
   const auto lock = model.default_interventions();
-  const Steering steering = lock ? Steering(*lock, batch.requests, 1) : Steering();
+  const Steering steering = lock ? Steering(*lock, batch.requests, 1, model.dtype()) : Steering();
   const DecoderPass pass(impl.decoder, batch, steering, impl.registry->snapshot());
   const at::Tensor kept = prepared.tree.kept_rows.to(model.device());
   at::Tensor x = pass.embed();

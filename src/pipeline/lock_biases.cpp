@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "pipeline/output_bias.h"
@@ -17,18 +18,14 @@ std::map<std::int64_t, at::Tensor> lock_biases(const CausalLM& model, std::span<
     layers.push_back(layer);
     biases[layer];
   }
-  const auto some = [&](std::int64_t begin, std::int64_t end) {
+  const auto number = static_cast<std::int64_t>(layers.size());
+  const std::int64_t together = model.device().is_cpu() ? 1 : std::max<std::int64_t>(1, number);
+  at::parallel_for(0, number, together, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t layer = layers[static_cast<size_t>(i)];
       biases.at(layer) = output_bias(model.o_proj_weight(layer), by_layer.at(layer));
     }
-  };
-  const auto number = static_cast<std::int64_t>(layers.size());
-  if (model.device().is_cpu()) {
-    at::parallel_for(0, number, 1, some);
-  } else {
-    some(0, number);
-  }
+  });
   return biases;
 }
 

@@ -31,8 +31,9 @@ SAFETYLOCK_INLINE void prefetch(const T* values, size_t count) {
 
 /// out[e] for rows [begin, end) of W_o.
 template <typename T>
-SAFETYLOCK_INLINE void multiply(const T* weights, std::int64_t columns, const std::vector<Strip>& strips,
-                                std::int64_t begin, std::int64_t end, float* out) {
+SAFETYLOCK_FOR_EACH_CPU void multiply_rows(const T* weights, std::int64_t columns,
+                                           const std::vector<Strip>& strips, std::int64_t begin,
+                                           std::int64_t end, float* out) {
   for (std::int64_t e = begin; e < end; ++e) {
     const T* row = weights + e * columns;
     const T* later = weights + std::min(e + kRowsAhead, end - 1) * columns;
@@ -50,17 +51,6 @@ SAFETYLOCK_INLINE void multiply(const T* weights, std::int64_t columns, const st
     out[e] = static_cast<float>(total);
   }
 }
-
-#define SAFETYLOCK_MULTIPLY_ROWS(T)                                                                \
-  SAFETYLOCK_FOR_EACH_CPU void multiply_rows(const T* weights, std::int64_t columns,               \
-                                             const std::vector<Strip>& strips, std::int64_t begin, \
-                                             std::int64_t end, float* out) {                       \
-    multiply(weights, columns, strips, begin, end, out);                                           \
-  }
-SAFETYLOCK_MULTIPLY_ROWS(float)
-SAFETYLOCK_MULTIPLY_ROWS(at::BFloat16)
-SAFETYLOCK_MULTIPLY_ROWS(at::Half)
-#undef SAFETYLOCK_MULTIPLY_ROWS
 
 at::Tensor on_cpu(const at::Tensor& o_proj, const std::vector<HeadDirection>& heads) {
   const at::Tensor local = o_proj.contiguous();

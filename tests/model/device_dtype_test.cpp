@@ -111,7 +111,7 @@ TEST(DeviceDtype, EveryTensorOfAPassFollowsTheModel) {
         cache.reserve(cache.length(0) + static_cast<std::int64_t>(tokens.size()));
         check(cache.keys(0));
         check(cache.values(1));
-        const Steering steering(lock, batch.requests, 2);
+        const Steering steering(lock, batch.requests, 2, dtype);
         const at::Tensor hidden = DecoderPass(decoder, batch, steering, registry->snapshot(), &cache).run();
         check(hidden);
         const at::Tensor logits =

@@ -31,15 +31,12 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
         const at::Tensor x = at::randn({rows, in}).to(dtype), w = at::randn({out, in}).to(dtype);
         const at::Tensor bias = rows % 2 == 1 ? at::randn({out}).to(dtype) : at::Tensor();
         const at::Tensor expected = exact_product(x, w, bias);
-        for (const at::ScalarType out_dtype : {dtype, at::kFloat}) {
-          const at::Tensor y = cpu_linear_with(GetParam(), x, w, bias, out_dtype);
-          ASSERT_EQ(y.scalar_type(), out_dtype);
-          ASSERT_EQ(y.sizes(), expected.sizes());
-          const at::Tensor error = (y.to(at::kDouble) - expected).abs();
-          const double rounding = out_dtype == at::kFloat ? 0x1p-23 : unit;
-          EXPECT_TRUE((error <= expected.abs() * rounding + 1e-6 * in).all().item<bool>())
-              << dtype << " " << rows << "x" << in << "x" << out;
-        }
+        const at::Tensor y = cpu_linear_with(GetParam(), x, w, bias);
+        ASSERT_EQ(y.scalar_type(), dtype);
+        ASSERT_EQ(y.sizes(), expected.sizes());
+        const at::Tensor error = (y.to(at::kDouble) - expected).abs();
+        EXPECT_TRUE((error <= expected.abs() * unit + 1e-6 * in).all().item<bool>())
+            << dtype << " " << rows << "x" << in << "x" << out;
       }
     }
   }
@@ -49,10 +46,10 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
 TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
   at::manual_seed(6);
   const at::Tensor x = at::randn({23, 200}), w = at::randn({75, 200}), none;
-  const at::Tensor all = cpu_linear_with(GetParam(), x, w, none, at::kFloat);
+  const at::Tensor all = cpu_linear_with(GetParam(), x, w, none);
   for (const std::int64_t rows : {1, 2, 5}) {
     for (std::int64_t first = 0; first + rows <= x.size(0); first += 3) {
-      const at::Tensor some = cpu_linear_with(GetParam(), x.narrow(0, first, rows), w, none, at::kFloat);
+      const at::Tensor some = cpu_linear_with(GetParam(), x.narrow(0, first, rows), w, none);
       EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << first << " " << rows;
     }
   }
@@ -61,8 +58,7 @@ TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
 TEST_P(CpuLinear, CarriesWhatIsNotANumber) {
   const double inf = std::numeric_limits<double>::infinity();
   const at::Tensor x = at::tensor({1.0, inf, std::nan(""), -inf}).unsqueeze(1).to(at::kBFloat16);
-  const at::Tensor y =
-      cpu_linear_with(GetParam(), x, at::ones({4, 1}, at::kBFloat16), {}, at::kBFloat16).to(at::kFloat);
+  const at::Tensor y = cpu_linear_with(GetParam(), x, at::ones({4, 1}, at::kBFloat16), {}).to(at::kFloat);
   EXPECT_TRUE(at::equal(y.nan_to_num(7.0F, 8.0F, 9.0F),
                         at::tensor({1.0F, 8.0F, 7.0F, 9.0F}).unsqueeze(1).expand({4, 4})));
 }

@@ -172,7 +172,7 @@ TEST_F(SmolLM2, BatchSingleAndCachedDecodingAgree) {
       builder.add({ids[static_cast<size_t>(t)]}, t, 0, {}, 0);
       const PackedBatch batch = builder.build();
       cache.reserve(t + 1);
-      const Steering steering(applied.interventions(), batch.requests, 1);
+      const Steering steering(applied.interventions(), batch.requests, 1, model.dtype());
       hidden.push_back(DecoderPass(decoder, batch, steering, HookSnapshot(), &cache).run());
     }
     at::Tensor cached = at::empty_like(mine);

@@ -15,6 +15,8 @@
 #else
 #define SAFETYLOCK_FOR_EACH_CPU
 #endif
+// For kernels that round a product before they add it: float32 too, where one instruction could do both.
+#define SAFETYLOCK_ROUND_PRODUCTS __attribute__((optimize("fp-contract=off")))
 #define SAFETYLOCK_INLINE __attribute__((always_inline)) inline
 
 namespace safetylock {

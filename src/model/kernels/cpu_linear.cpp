@@ -22,12 +22,12 @@
 namespace safetylock {
 namespace {
 
-template <typename W, typename Y>
+template <typename T>
 struct Product {
   const float* x;   // [rows, in]
-  const W* weight;  // [out, in]
-  const W* bias;    // [out] or null
-  Y* y;             // [rows, out]
+  const T* weight;  // [out, in]
+  const T* bias;    // [out] or null
+  T* y;             // [rows, out]
   std::int64_t rows, in, out;
   const float* tiles = nullptr;  // x again, for turned_columns: see tiles_of
   std::int64_t tile_rows = 0;
@@ -50,16 +50,7 @@ using Lanes = Eight;
 constexpr int kLanes = 8, kTileRows = 2, kTurnedRows = 2;
 template <typename T>
 SAFETYLOCK_KERNEL void load(const T* from, Lanes& out) {
-  for (int i = 0; i < kLanes; ++i) out[i] = static_cast<float>(from[i]);
-}
-SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
-  return v;
-}
-SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
-  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
-  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  for (int i = 0; i < kLanes; ++i) out[i] = widened(from[i]);
 }
 #include "model/kernels/cpu_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
@@ -80,15 +71,6 @@ SAFETYLOCK_KERNEL void load(const at::BFloat16* from, Lanes& out) {
 SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
   out = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
-SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
-  return v;
-}
-SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
-  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
-  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
 #include "model/kernels/cpu_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx2
@@ -107,16 +89,6 @@ SAFETYLOCK_KERNEL void load(const at::BFloat16* from, Lanes& out) {
 }
 SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
   out = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-}
-SAFETYLOCK_KERNEL Eight fold(const Lanes& v) {
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-}
-SAFETYLOCK_KERNEL Lanes interleaved_low(const Lanes& a, const Lanes& b) {
-  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-}
-SAFETYLOCK_KERNEL Lanes interleaved_high(const Lanes& a, const Lanes& b) {
-  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 #include "model/kernels/cpu_linear_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
@@ -152,24 +124,23 @@ InstructionSet best_of_host() {
   return best;
 }
 
-template <typename W, typename Y>
+template <typename T>
 struct Kernels {
-  void (*columns)(const Product<W, Y>&, std::int64_t, std::int64_t);
-  void (*turned_columns)(const Product<W, Y>&, std::int64_t, float*, float*);
+  void (*columns)(const Product<T>&, std::int64_t, std::int64_t);
+  void (*turned_columns)(const Product<T>&, std::int64_t, float*, float*);
   std::int64_t turned_width;  // columns that turned_columns makes
   std::int64_t turned_rows;   // rows that fill its registers
 };
 
-template <typename W, typename Y>
-Kernels<W, Y> kernels_of(InstructionSet set) {
+template <typename T>
+Kernels<T> kernels_of(InstructionSet set) {
 #if defined(__x86_64__)
   if (set == InstructionSet::avx512)
-    return {avx512::columns<W, Y>, avx512::turned_columns<W, Y>, 2 * avx512::kLanes, avx512::kTurnedRows};
+    return {avx512::columns<T>, avx512::turned_columns<T>, 2 * avx512::kLanes, avx512::kTurnedRows};
   if (set == InstructionSet::avx2)
-    return {avx2::columns<W, Y>, avx2::turned_columns<W, Y>, 2 * avx2::kLanes, avx2::kTurnedRows};
+    return {avx2::columns<T>, avx2::turned_columns<T>, 2 * avx2::kLanes, avx2::kTurnedRows};
 #endif
-  return {portable::columns<W, Y>, portable::turned_columns<W, Y>, 2 * portable::kLanes,
-          portable::kTurnedRows};
+  return {portable::columns<T>, portable::turned_columns<T>, 2 * portable::kLanes, portable::kTurnedRows};
 }
 
 /// Multiplications below which handing work to another thread costs more than it saves.
@@ -200,9 +171,9 @@ std::vector<float> tiles_of(const float* x, std::int64_t rows, std::int64_t in, 
   return tiles;
 }
 
-template <typename W, typename Y>
-void multiply(InstructionSet set, Product<W, Y> p) {
-  const Kernels<W, Y> kernels = kernels_of<W, Y>(set);
+template <typename T>
+void multiply(InstructionSet set, Product<T> p) {
+  const Kernels<T> kernels = kernels_of<T>(set);
   const std::int64_t width = kernels.turned_width;
   const bool turns = p.rows >= kTurnFrom && p.in % (width / 2) == 0;
   const std::int64_t turned = turns ? p.out / width : 0, first = turned * width;
@@ -225,26 +196,18 @@ void multiply(InstructionSet set, Product<W, Y> p) {
                    });
 }
 
-at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-               at::ScalarType out_dtype) {
+at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const at::Tensor wide = x.to(at::kFloat).contiguous();
-  const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options().dtype(out_dtype));
-  const auto multiply_to = [&]<typename W, typename Y>() {
+  const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  with_type(weight.scalar_type(), [&]<typename T>() {
     for (std::int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
-      multiply(set, Product<W, Y>{.x = wide.const_data_ptr<float>() + row * x.size(1),
-                                  .weight = weight.const_data_ptr<W>(),
-                                  .bias = bias.defined() ? bias.const_data_ptr<W>() : nullptr,
-                                  .y = y.mutable_data_ptr<Y>() + row * weight.size(0),
-                                  .rows = std::min(kRowsAtOnce, x.size(0) - row),
-                                  .in = weight.size(1),
-                                  .out = weight.size(0)});
-    }
-  };
-  with_type(weight.scalar_type(), [&]<typename W>() {
-    if (out_dtype == at::kFloat) {
-      multiply_to.template operator()<W, float>();
-    } else {
-      multiply_to.template operator()<W, W>();
+      multiply(set, Product<T>{.x = wide.const_data_ptr<float>() + row * x.size(1),
+                               .weight = weight.const_data_ptr<T>(),
+                               .bias = bias.defined() ? bias.const_data_ptr<T>() : nullptr,
+                               .y = y.mutable_data_ptr<T>() + row * weight.size(0),
+                               .rows = std::min(kRowsAtOnce, x.size(0) - row),
+                               .in = weight.size(1),
+                               .out = weight.size(0)});
     }
   });
   return y;
@@ -252,9 +215,8 @@ at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight
 
 }  // namespace
 
-at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      at::ScalarType out_dtype) {
-  return run(best_of_host(), x, weight, bias, out_dtype);
+at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return run(best_of_host(), x, weight, bias);
 }
 
 std::vector<std::string> cpu_linear_instruction_sets() {
@@ -266,9 +228,9 @@ std::vector<std::string> cpu_linear_instruction_sets() {
 }
 
 at::Tensor cpu_linear_with(const std::string& instruction_set, const at::Tensor& x, const at::Tensor& weight,
-                           const at::Tensor& bias, at::ScalarType out_dtype) {
+                           const at::Tensor& bias) {
   for (const auto& [set, name] : kNames) {
-    if (name == instruction_set && host_has(set)) return run(set, x, weight, bias, out_dtype);
+    if (name == instruction_set && host_has(set)) return run(set, x, weight, bias);
   }
   throw Error({.code = "arg.range",
                .where = "instruction_set",

@@ -49,7 +49,7 @@ SAFETYLOCK_INLINE void softmax(float* scores, std::int64_t n) {
 }
 
 template <typename T>
-SAFETYLOCK_INLINE void attend(const Group<T>& g) {
+SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<T>& g) {
   float* const q = g.scratch;           // [R, D]
   float* const sums = q + g.R * g.D;    // [R, D]
   float* const row = sums + g.R * g.D;  // [D]
@@ -75,16 +75,6 @@ SAFETYLOCK_INLINE void attend(const Group<T>& g) {
     }
   }
   for (std::int64_t i = 0; i < g.R * g.D; ++i) g.out[i] = rounded<T>(sums[i]);
-}
-
-SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<float>& g) {
-  attend(g);
-}
-SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<at::BFloat16>& g) {
-  attend(g);
-}
-SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<at::Half>& g) {
-  attend(g);
 }
 
 template <typename T>

@@ -16,7 +16,7 @@ SAFETYLOCK_INLINE float sigmoid(float x) {
 }
 
 template <typename T>
-SAFETYLOCK_INLINE void gate(const T* gates, const T* ups, T* out, std::int64_t n, bool gelu) {
+SAFETYLOCK_FOR_EACH_CPU void gate_row(const T* gates, const T* ups, T* out, std::int64_t n, bool gelu) {
   if (gelu) {
     // 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
 #pragma omp simd
@@ -32,19 +32,6 @@ SAFETYLOCK_INLINE void gate(const T* gates, const T* ups, T* out, std::int64_t n
       out[i] = rounded<T>(as<T>(x * sigmoid(x)) * widened(ups[i]));
     }
   }
-}
-
-SAFETYLOCK_FOR_EACH_CPU void gate_row(const float* gates, const float* ups, float* out, std::int64_t n,
-                                      bool gelu) {
-  gate(gates, ups, out, n, gelu);
-}
-SAFETYLOCK_FOR_EACH_CPU void gate_row(const at::BFloat16* gates, const at::BFloat16* ups, at::BFloat16* out,
-                                      std::int64_t n, bool gelu) {
-  gate(gates, ups, out, n, gelu);
-}
-SAFETYLOCK_FOR_EACH_CPU void gate_row(const at::Half* gates, const at::Half* ups, at::Half* out,
-                                      std::int64_t n, bool gelu) {
-  gate(gates, ups, out, n, gelu);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ bool is_ours(const at::Tensor& x) {
 }  // namespace
 
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (is_ours(x)) return cpu_linear(x, weight, bias, x.scalar_type());
+  if (is_ours(x)) return cpu_linear(x, weight, bias);
   return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 

@@ -11,8 +11,8 @@ namespace safetylock {
 namespace {
 
 template <typename T>
-SAFETYLOCK_INLINE void normalise(const T* x, const T* weight, T* out, std::int64_t n, float eps,
-                                 bool unit_offset) {
+SAFETYLOCK_FOR_EACH_CPU void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps,
+                                           bool unit_offset) {
   float squares = 0;
 #pragma omp simd reduction(+ : squares)
   for (std::int64_t i = 0; i < n; ++i) squares += widened(x[i]) * widened(x[i]);
@@ -27,16 +27,6 @@ SAFETYLOCK_INLINE void normalise(const T* x, const T* weight, T* out, std::int64
       out[i] = rounded<T>(widened(weight[i]) * as<T>(widened(x[i]) * scale));
   }
 }
-
-#define SAFETYLOCK_NORMALISE_ROW(T)                                                                          \
-  SAFETYLOCK_FOR_EACH_CPU void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps, \
-                                             bool unit_offset) {                                             \
-    normalise(x, weight, out, n, eps, unit_offset);                                                          \
-  }
-SAFETYLOCK_NORMALISE_ROW(float)
-SAFETYLOCK_NORMALISE_ROW(at::BFloat16)
-SAFETYLOCK_NORMALISE_ROW(at::Half)
-#undef SAFETYLOCK_NORMALISE_ROW
 
 /// x and out [N, H, D], last dimensions contiguous; out may be x.
 void normalise_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& out, NormRule rule) {

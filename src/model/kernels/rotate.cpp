@@ -10,26 +10,14 @@ namespace safetylock {
 namespace {
 
 template <typename T>
-SAFETYLOCK_INLINE void rotate(T* first, T* second, const T* cos, const T* sin, std::int64_t half) {
+SAFETYLOCK_FOR_EACH_CPU SAFETYLOCK_ROUND_PRODUCTS void rotate_head(T* first, T* second, const T* cos,
+                                                                   const T* sin, std::int64_t half) {
 #pragma omp simd
   for (std::int64_t i = 0; i < half; ++i) {
     const float a = widened(first[i]), b = widened(second[i]), c = widened(cos[i]), s = widened(sin[i]);
     first[i] = rounded<T>(as<T>(a * c) - as<T>(b * s));
     second[i] = rounded<T>(as<T>(b * c) + as<T>(a * s));
   }
-}
-
-SAFETYLOCK_FOR_EACH_CPU void rotate_head(float* first, float* second, const float* cos, const float* sin,
-                                         std::int64_t half) {
-  rotate(first, second, cos, sin, half);
-}
-SAFETYLOCK_FOR_EACH_CPU void rotate_head(at::BFloat16* first, at::BFloat16* second, const at::BFloat16* cos,
-                                         const at::BFloat16* sin, std::int64_t half) {
-  rotate(first, second, cos, sin, half);
-}
-SAFETYLOCK_FOR_EACH_CPU void rotate_head(at::Half* first, at::Half* second, const at::Half* cos,
-                                         const at::Half* sin, std::int64_t half) {
-  rotate(first, second, cos, sin, half);
 }
 
 }  // namespace
