@@ -42,10 +42,12 @@ class Elementwise : public testing::TestWithParam<Precision> {
 TEST_P(Elementwise, NormOfRows) {
   for (const std::int64_t n : {1, 7, 64, 577}) {
     for (const bool offset : {false, true}) {
-      const at::Tensor x = values({5, n}, 3), weight = values({n});
-      const NormRule rule{.eps = 1e-5, .unit_offset = offset};
-      expect_near(rms_norm(x, weight, rule), rms_norm_by_operators(x, weight, rule),
-                  "n = " + std::to_string(n));
+      for (const double scale : {3.0, 3e-3}) {  // so small that eps counts
+        const at::Tensor x = values({5, n}, scale), weight = values({n});
+        const NormRule rule{.eps = 1e-5, .unit_offset = offset};
+        expect_near(rms_norm(x, weight, rule), rms_norm_by_operators(x, weight, rule),
+                    "n = " + std::to_string(n));
+      }
     }
   }
 }
