@@ -2,18 +2,23 @@
 """Makes a Hugging Face folder of the shape of a published model, to measure with: right config, names, shapes and shards.
 
 Only the o_proj weights hold numbers (random bfloat16); all other tensors are holes in their files and read as zeros, so that
-16 GB take 1 GB of disk. Says nothing sensible, and has no tokenizer.
+16 GB take 1 GB of disk; with --all every tensor is random and takes its room. Says nothing sensible. With --tokenizer it speaks
+through the tokenizer and chat template of another, smaller model.
 
-Usage: make_shaped_folder.py FOLDER [--shape llama3-8b] [--layers N] [--shards 4]
+Usage: make_shaped_folder.py FOLDER [--shape llama3-8b] [--layers N] [--shards 4] [--all] [--tokenizer FOLDER]
 """
 import argparse
 import json
 import pathlib
-import random
+import shutil
 import struct
 
+import numpy
+
 SHAPES = {"llama3-8b": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
-                            num_key_value_heads=8, vocab_size=128256, max_position_embeddings=8192, rope_theta=500000.0)}
+                            num_key_value_heads=8, vocab_size=128256, max_position_embeddings=8192, rope_theta=500000.0),
+          "llama3-70b": dict(hidden_size=8192, intermediate_size=28672, num_hidden_layers=80, num_attention_heads=64,
+                             num_key_value_heads=8, vocab_size=128256, max_position_embeddings=8192, rope_theta=500000.0)}
 BLOCK = 1 << 20
 
 
@@ -42,15 +47,12 @@ def size(shape):
 
 def random_block(seed):
     """Finite bfloat16 of either sign, between 2^-7 and 2^-5 in size."""
-    rng = random.Random(seed)
-    low, high = rng.randbytes(BLOCK // 2), rng.randbytes(BLOCK // 2)
-    block = bytearray(BLOCK)
-    block[0::2] = low
-    block[1::2] = bytes((b & 0x80) | 0x3C for b in high)
-    return bytes(block)
+    rng = numpy.random.default_rng(list(seed.encode()))
+    bits = rng.integers(0, 1 << 16, BLOCK // 2, dtype=numpy.uint16)
+    return ((bits & 0x80FF) | 0x3C00).tobytes()
 
 
-def write_shard(path, members, seed):
+def write_shard(path, members, seed, every):
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, shape in members:
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, offset + size(shape)]}
@@ -61,12 +63,17 @@ def write_shard(path, members, seed):
         out.write(struct.pack("<Q", len(text)) + text)
         out.truncate(8 + len(text) + offset)
         for name, shape in members:
-            if not name.endswith("o_proj.weight"):
+            if not every and not name.endswith("o_proj.weight"):
+                continue
+            out.seek(8 + len(text) + header[name]["data_offsets"][0])
+            if every and len(shape) == 1:
+                out.write(b"\x80\x3f" * shape[0])  # norms of ones: values keep their size from layer to layer
                 continue
             block = random_block(seed + name)
-            out.seek(8 + len(text) + header[name]["data_offsets"][0])
-            for _ in range(0, size(shape), BLOCK):
-                out.write(block)
+            for begin in range(0, size(shape), BLOCK):
+                if every and begin:
+                    block = random_block(f"{seed}{name}{begin}")
+                out.write(block[:size(shape) - begin])
 
 
 def main():
@@ -75,6 +82,8 @@ def main():
     parser.add_argument("--shape", choices=SHAPES, default="llama3-8b")
     parser.add_argument("--layers", type=int, help="fewer layers than the model has")
     parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--all", action="store_true", help="random numbers in every tensor")
+    parser.add_argument("--tokenizer", type=pathlib.Path, help="folder of a model whose tokenizer and template are copied")
     args = parser.parse_args()
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5,
               "attention_bias": False, "tie_word_embeddings": False, "bos_token_id": 128000, "eos_token_id": 128001,
@@ -90,11 +99,14 @@ def main():
     weight_map = {}
     for i, members in enumerate(shards):
         file = f"model-{i + 1:05}-of-{args.shards:05}.safetensors"
-        write_shard(args.folder / file, members, args.shape)
+        write_shard(args.folder / file, members, args.shape, args.all)
         weight_map.update({name: file for name, _ in members})
     (args.folder / "model.safetensors.index.json").write_text(
         json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}))
     (args.folder / "config.json").write_text(json.dumps(config, indent=2))
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
+        if args.tokenizer and (args.tokenizer / name).exists():
+            shutil.copy(args.tokenizer / name, args.folder / name)
     print(f"{args.folder}: {total / 1e9:.2f} GB in {args.shards} shards")
 
 

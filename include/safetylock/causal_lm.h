@@ -30,6 +30,10 @@ struct LoadOptions {
   /// Folder of a PEFT LoRA adapter to merge into the weights; empty: none. A tokenizer or chat template in it
   /// is used in place of the model's: the adapter may have been trained with tokens that it added.
   std::string adapter = {};
+  /// Bytes of memory that the process may take; 0: no bound. Weights that do not fit into it stay in their
+  /// files, and every pass reads them layer by layer (docs/streaming.md): made for
+  /// collect_head_activations, which needs one pass; slow for generating, which needs one a token.
+  std::uint64_t max_memory = 0;
   /// Called when the model is known, before its weights are read; what it throws ends the loading.
   std::function<void(const ModelConfig&)> on_config = {};
   ProgressCallback on_progress = {};
@@ -42,7 +46,7 @@ class CausalLM {
   /// Loads a GGUF file (of a split one, the first part), a Hugging Face folder (config.json, safetensors,
   /// tokenizer.json) or the folder of a model in a hub cache. Peak memory stays under 1.3 times the weights
   /// in the chosen dtype. Throws Error io.*, hub.*, gguf.*, st.*, shard.*, cfg.*, model.*, bpe.*, template.*,
-  /// lora.*, arg.device, arg.dtype, resource.memory, num.nonfinite.
+  /// lora.*, arg.device, arg.dtype, limit.memory, resource.memory, num.nonfinite.
   static CausalLM from_pretrained(const std::string& path, const LoadOptions& options = {});
 
   ~CausalLM();
@@ -57,8 +61,9 @@ class CausalLM {
   const std::string& path() const noexcept;
   at::Device device() const noexcept;
   at::ScalarType dtype() const noexcept;
-  /// Bytes of all weights as held in memory (tied tensors once).
+  /// Bytes of all weights in the model's dtype (tied tensors once).
   std::int64_t weight_bytes() const noexcept;
+  bool streamed() const noexcept;  ///< the weights are not in memory: see LoadOptions::max_memory
   /// W_o of a layer, [E, H*D], in the model's dtype on its device; an adapter is merged in.
   at::Tensor o_proj_weight(std::int64_t layer) const;
 

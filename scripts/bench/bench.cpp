@@ -82,12 +82,14 @@ class Bench {
     const std::int64_t per_layer_end =
         c.hidden_size * c.num_attention_heads * c.head_dim + 3 * c.hidden_size * c.intermediate_size;
     std::int64_t body = 0;
-    for (const LayerWeights& l : model_.impl().decoder.weights.layers)
+    const auto layers = model_.impl().decoder.weights->read_layers();
+    for (std::int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
+      const LayerWeights& l = layers->next();
       body += l.qkv.numel() + l.o_proj.numel() + l.gate_up.numel() + l.down.numel();
+    }
     const std::int64_t head = c.vocab_size * c.hidden_size;
     return {{"weight_bytes", model_.weight_bytes()},
-            {"bytes_per_step", (body + head) * static_cast<std::int64_t>(
-                                                   model_.impl().decoder.weights.embedding.element_size())},
+            {"bytes_per_step", (body + head) * static_cast<std::int64_t>(c10::elementSize(model_.dtype()))},
             {"multiplied", body},
             {"multiplied_in_extraction", body - per_layer_end},
             {"layers", c.num_hidden_layers},

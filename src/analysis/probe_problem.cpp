@@ -50,8 +50,9 @@ void ProbeProblem::evaluate(const std::vector<double>& v, std::vector<double>& m
     const RowView block = rows_.slice(i, std::min(kBlock, rows_.count() - i));
     double* z = margins.data() + i;
     multiply_rows(block, w_.data(), intercept, z);
+    sigmoids(z, block.count(), residuals);
     for (std::int64_t k = 0; k < block.count(); ++k) {
-      residuals[k] = sigmoid(z[k]) - static_cast<double>(labels_[static_cast<size_t>(i + k)]);
+      residuals[k] -= static_cast<double>(labels_[static_cast<size_t>(i + k)]);
       sum += residuals[k];
     }
     accumulate_rows(block, residuals, gradient.data());

@@ -45,4 +45,8 @@ void accumulate_gram(const RowView& rows, const double* weights, double* out, st
 /// a . b over n values
 double dot_product(const double* a, const double* b, std::int64_t n);
 
+/// out[i] = 1 / (1 + exp(-z[i])), within 4 units in the last place; below 1e-307 it may be anything up to
+/// that.
+void sigmoids(const double* z, std::int64_t n, double* out);
+
 }  // namespace safetylock

@@ -1,5 +1,8 @@
 // The kernels' text, included once for each instruction set by row_kernels.cpp (hence no include guard),
-// which defines SAFETYLOCK_KERNEL: the attributes of every function here.
+// which defines SAFETYLOCK_KERNEL, the attributes of every function here, and kLanes, 4 or 8.
+
+using Lanes = double __attribute__((vector_size(8 * kLanes)));
+using Bits = std::int64_t __attribute__((vector_size(8 * kLanes)));
 
 SAFETYLOCK_KERNEL void load(const double* from, Lanes& out) {
   std::memcpy(&out, from, sizeof out);
@@ -8,7 +11,9 @@ SAFETYLOCK_KERNEL void store(const Lanes& value, double* to) {
   std::memcpy(to, &value, sizeof value);
 }
 SAFETYLOCK_KERNEL double sum(const Lanes& v) {
-  return (v[0] + v[2]) + (v[1] + v[3]);
+  const double first = (v[0] + v[2]) + (v[1] + v[3]);
+  if constexpr (kLanes == 4) return first;
+  return first + ((v[kLanes - 4] + v[kLanes - 2]) + (v[kLanes - 3] + v[kLanes - 1]));
 }
 
 // Several rows at a time, so that w (or out) is loaded once for all of them.
@@ -51,26 +56,28 @@ SAFETYLOCK_KERNEL void accumulate_some(const RowView& rows, std::int64_t i, cons
   }
 }
 
-// One tile of 4 x 8 entries.
+// A tile of kTileRows x kTileColumns entries takes eight registers.
+constexpr std::int64_t kTileColumns = 8, kTileVectors = kTileColumns / kLanes, kTileRows = kLanes;
+
 SAFETYLOCK_KERNEL void gram_tile(const RowView& rows, const double* weights, std::int64_t j, std::int64_t k,
                                  double* out, std::int64_t stride) {
-  Lanes s[4][2];
-  for (int a = 0; a < 4; ++a) {
-    for (int b = 0; b < 2; ++b) load(out + (j + a) * stride + k + b * kLanes, s[a][b]);
+  Lanes s[kTileRows][kTileVectors];
+  for (int a = 0; a < kTileRows; ++a) {
+    for (int b = 0; b < kTileVectors; ++b) load(out + (j + a) * stride + k + b * kLanes, s[a][b]);
   }
   for (std::int64_t i = 0; i < rows.count(); ++i) {
     const double* x = rows.row(i);
-    Lanes xk[2];
-    for (int b = 0; b < 2; ++b) {
+    Lanes xk[kTileVectors];
+    for (int b = 0; b < kTileVectors; ++b) {
       load(x + k + b * kLanes, xk[b]);
       xk[b] *= weights[i];
     }
-    for (int a = 0; a < 4; ++a) {
-      for (int b = 0; b < 2; ++b) s[a][b] += x[j + a] * xk[b];
+    for (int a = 0; a < kTileRows; ++a) {
+      for (int b = 0; b < kTileVectors; ++b) s[a][b] += x[j + a] * xk[b];
     }
   }
-  for (int a = 0; a < 4; ++a) {
-    for (int b = 0; b < 2; ++b) store(s[a][b], out + (j + a) * stride + k + b * kLanes);
+  for (int a = 0; a < kTileRows; ++a) {
+    for (int b = 0; b < kTileVectors; ++b) store(s[a][b], out + (j + a) * stride + k + b * kLanes);
   }
 }
 
@@ -105,8 +112,9 @@ SAFETYLOCK_KERNEL void gram(const RowView& rows, const double* weights, double* 
   constexpr std::int64_t kBlock = 16;  // rows that stay in the first-level cache while all tiles use them
   for (std::int64_t i = 0; i < rows.count(); i += kBlock) {
     const RowView block = rows.slice(i, rows.count() - i < kBlock ? rows.count() - i : kBlock);
-    for (std::int64_t j = 0; j < rows.dim; j += 4) {
-      for (std::int64_t k = 0; k < j + 4; k += 2 * kLanes) gram_tile(block, weights + i, j, k, out, stride);
+    for (std::int64_t j = 0; j < rows.dim; j += kTileRows) {
+      for (std::int64_t k = 0; k < j + kTileRows; k += kTileColumns)
+        gram_tile(block, weights + i, j, k, out, stride);
     }
   }
 }
@@ -124,4 +132,50 @@ SAFETYLOCK_KERNEL double dot(const double* a, const double* b, std::int64_t n) {
   return sum(s) + rest;
 }
 
-constexpr Kernels kKernels = {multiply, accumulate, squares, gram, dot};
+// exp(x) for |x| <= 708: x = k ln 2 + r with |r| <= ln 2 / 2, Taylor's series of r to degree 13, 2^k put
+// together from bits.
+SAFETYLOCK_KERNEL void exponential(const Lanes& x, Lanes& out) {
+  constexpr double kLog2e = 1.4426950408889634, kLn2High = 0.6931471803691238,
+                   kLn2Low = 1.9082149292705877e-10;
+  constexpr double kRounder =
+      6755399441055744.0;  // 1.5 * 2^52: what is added to it is rounded to a whole number
+  constexpr double kCoefficients[] = {
+      1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+      1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1.0,         1.0};
+  const Lanes shifted = x * kLog2e + kRounder;
+  const Lanes k = shifted - kRounder;
+  const Lanes r = (x - k * kLn2High) - k * kLn2Low;
+  Lanes series = {};
+  series += kCoefficients[0];
+  for (size_t i = 1; i < std::size(kCoefficients); ++i) series = series * r + kCoefficients[i];
+  Bits bits, one;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  const Lanes ones = Lanes{} + 1.0;
+  std::memcpy(&one, &ones, sizeof one);
+  bits = (bits << 52) + one;
+  Lanes power;
+  std::memcpy(&power, &bits, sizeof power);
+  out = series * power;
+}
+
+SAFETYLOCK_KERNEL void sigmoids(const double* z, std::int64_t n, double* out) {
+  double rest[kLanes] = {};
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    const bool whole = i + kLanes <= n;
+    if (!whole) std::copy(z + i, z + n, rest);
+    Lanes x, e;
+    load(whole ? z + i : rest, x);
+    x = x > 708.0 ? Lanes{} + 708.0 : x;
+    x = x < -708.0 ? Lanes{} - 708.0 : x;
+    exponential(-x, e);
+    const Lanes p = 1.0 / (1.0 + e);
+    if (whole) {
+      store(p, out + i);
+    } else {
+      store(p, rest);
+      std::copy(rest, rest + (n - i), out + i);
+    }
+  }
+}
+
+constexpr Kernels kKernels = {multiply, accumulate, squares, gram, dot, sigmoids};

@@ -128,4 +128,15 @@ HostInfo read_host(const std::string& root) {
   return host;
 }
 
+std::uint64_t process_memory(const std::string& root) {
+  std::istringstream lines(text_of(root + "/proc/self/status"));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string key;
+    std::uint64_t kilobytes = 0;
+    if (words >> key >> kilobytes && key == "VmRSS:") return kilobytes * 1024;
+  }
+  return 0;
+}
+
 }  // namespace safetylock

@@ -36,4 +36,7 @@ struct HostInfo {
 /// Reads /proc and /sys below `root`. What is missing there stays empty; nothing is thrown.
 HostInfo read_host(const std::string& root = "");
 
+/// Bytes of memory that this process takes now; 0 when the system does not say.
+std::uint64_t process_memory(const std::string& root = "");
+
 }  // namespace safetylock

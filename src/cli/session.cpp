@@ -49,10 +49,11 @@ ProgressCallback Session::progress() {
 }
 
 CausalLM Session::load_model(const std::string& path, const std::string& adapter,
-                             std::function<void(const ModelConfig&)> on_config) {
+                             std::function<void(const ModelConfig&)> on_config, std::uint64_t max_memory) {
   return CausalLM::from_pretrained(path, {.device = options_.device,
                                           .dtype = options_.dtype,
                                           .adapter = adapter,
+                                          .max_memory = max_memory,
                                           .on_config = std::move(on_config),
                                           .on_progress = progress()});
 }

@@ -39,9 +39,10 @@ class Session {
 
   /// Shows progress; returns false after Ctrl-C, which stops the step. Must not outlive the session.
   ProgressCallback progress();
-  /// A model on the device and in the dtype of the options; `on_config` as in LoadOptions.
+  /// A model on the device and in the dtype of the options; `on_config` and `max_memory` as in
+  /// LoadOptions.
   CausalLM load_model(const std::string& path, const std::string& adapter = {},
-                      std::function<void(const ModelConfig&)> on_config = {});
+                      std::function<void(const ModelConfig&)> on_config = {}, std::uint64_t max_memory = 0);
 
   void print(std::string_view text);                 ///< results, on standard output
   void flush();                                      ///< throws io.write unless they could be written

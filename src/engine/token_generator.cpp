@@ -27,6 +27,8 @@ std::vector<TokenResult> TokenGenerator::run() {
     const bool free_slot = static_cast<std::int64_t>(active_.size()) < cache_.slots();
     if (free_slot && admitted_ < requests_.size()) {
       admit();
+    } else if (can_use_buffers()) {
+      decode_over_buffers();
     } else {
       decode_step();
     }
@@ -48,7 +50,8 @@ void TokenGenerator::admit() {
     longest = std::max(longest, static_cast<std::int64_t>(prompt.size()));
     active_.push_back({.request = admitted_++, .next = 0});
   }
-  cache_.reserve(longest + 1);
+  // Buffers that grow would have to be recorded again.
+  cache_.reserve(longest + (can_use_buffers() ? options_.max_new_tokens : 1));
   const PackedBatch batch = builder.build();
   advance(batch, steering_for(batch, first), first);
   membership_changed_ = true;
@@ -76,6 +79,37 @@ void TokenGenerator::decode_step() {
   advance(batch, decode_steering_, 0);
 }
 
+bool TokenGenerator::can_use_buffers() const {
+#if defined(SAFETYLOCK_CUDA_KERNELS)
+  const bool wanted = options_.fixed_buffers || model_.decoder.options().device().is_cuda();
+#else
+  const bool wanted = options_.fixed_buffers;
+#endif
+  return wanted && hooks_.empty() && !model_.streamed &&
+         model_.decoder.config.rope_scaling.type != RopeScaling::Type::longrope;
+}
+
+void TokenGenerator::decode_over_buffers() {
+  std::vector<FixedDecodeStep::Row> rows;
+  std::int64_t longest = 0, batch = 1;
+  for (size_t s = 0; s < active_.size(); ++s) {
+    const std::int64_t length = cache_.length(static_cast<std::int64_t>(s));
+    longest = std::max(longest, length + 1);
+    rows.push_back({.token = active_[s].next,
+                    .position = length,
+                    .strength = static_cast<float>(requests_[active_[s].request].strength.alpha())});
+  }
+  cache_.reserve(longest);
+  while (batch < static_cast<std::int64_t>(rows.size())) batch *= 2;
+  batch = std::min(batch, cache_.slots());
+  std::unique_ptr<FixedDecodeStep>& step = fixed_steps_[batch];
+  if (step == nullptr || step->capacity() != cache_.capacity())
+    step = std::make_unique<FixedDecodeStep>(model_.decoder, cache_, biases_, batch);
+  const at::Tensor& logits = step->run(rows);
+  for (size_t s = 0; s < active_.size(); ++s) cache_.advance(static_cast<std::int64_t>(s), 1);
+  continue_with(logits.narrow(0, 0, static_cast<std::int64_t>(rows.size())), 0);
+}
+
 /// A longrope model rotates a sequence beyond its original context in another way, earlier tokens included:
 /// their keys are made anew (HF: Phi3ForCausalLM.prepare_inputs_for_generation).
 bool TokenGenerator::outgrows_its_keys(std::int64_t slot) const {
@@ -101,6 +135,10 @@ void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering,
   const at::Tensor logits =
       at::empty({hidden.size(0), model_.decoder.config.vocab_size}, hidden.options().dtype(at::kFloat));
   logits_into(model_.decoder, hidden, logits);
+  continue_with(logits, first);
+}
+
+void TokenGenerator::continue_with(const at::Tensor& logits, size_t first) {
   check_logits(logits, first);
   if (options_.logprobs > 0) add_logprobs(logits, first);
   if (options_.on_first_logits) show_first_logits(logits, first);
@@ -214,7 +252,7 @@ Steering TokenGenerator::steering_for(const PackedBatch& batch, size_t first) co
                                     interventions.strengths.end(), [](Strength s) { return s.is_zero(); });
   if (unlocked) return Steering();
   return Steering(interventions, batch.requests, static_cast<std::int64_t>(active_.size()),
-                  model_.decoder.weights.embedding.scalar_type());
+                  c10::typeMetaToScalarType(model_.decoder.options().dtype()));
 }
 
 void TokenGenerator::report_progress() const {

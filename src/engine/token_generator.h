@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/fixed_decode_step.h"
 #include "model/causal_lm_impl.h"
 #include "safetylock/generate.h"
 
@@ -36,6 +37,8 @@ struct TokenGeneratorOptions {
   /// Sees the tokens of a reply one by one, without the stop token; false ends the reply: "stop".
   std::function<bool(size_t request, TokenId token)> on_token = {};
   std::function<void(size_t request)> on_end = {};  ///< the reply has ended
+  /// Decode with FixedDecodeStep, as is done on CUDA where it can be; on the CPU it only costs.
+  bool fixed_buffers = false;
 };
 
 /// One call of generate_batch.
@@ -57,11 +60,15 @@ class TokenGenerator {
 
   void admit();
   void decode_step();
+  void decode_over_buffers();
+  bool can_use_buffers() const;
   bool outgrows_its_keys(std::int64_t slot) const;
   std::vector<TokenId> tokens_of(size_t request) const;  ///< prompt and reply so far
   /// Runs `batch`, whose segments belong to active_[first], active_[first + 1] ...: chooses and records their
   /// next token.
   void advance(const PackedBatch& batch, const Steering& steering, size_t first);
+  /// The same for their logits [n, V].
+  void continue_with(const at::Tensor& logits, size_t first);
   void check_logits(const at::Tensor& logits, size_t first) const;
   void show_first_logits(const at::Tensor& logits, size_t first) const;
   /// One token for each row of `logits`.
@@ -85,7 +92,8 @@ class TokenGenerator {
   std::vector<Active> active_;  // active_[s] holds slot s
   size_t admitted_ = 0, finished_ = 0;
   Steering decode_steering_;
-  bool membership_changed_ = true;  // decode_steering_ is out of date
+  bool membership_changed_ = true;                                        // decode_steering_ is out of date
+  std::map<std::int64_t, std::unique_ptr<FixedDecodeStep>> fixed_steps_;  // by size of the batch
 };
 
 }  // namespace safetylock

@@ -16,7 +16,9 @@ struct StoredTensor {
   std::uint64_t bytes;
 };
 
-/// Over name, storage type, shape and bytes of each, in order of name; every part is length-prefixed.
-std::string digest_of_tensors(std::vector<StoredTensor> tensors);
+/// Over name, storage type, shape and SHA-256 of the bytes of each, in order of name; every part is
+/// length-prefixed. A digest of digests: tensors may be read in any order, on all processors, and those in
+/// `known` not at all.
+std::string digest_of_tensors(std::vector<StoredTensor> tensors, const TensorDigests& known);
 
 }  // namespace safetylock

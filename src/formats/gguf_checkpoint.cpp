@@ -60,16 +60,16 @@ class GgufCheckpoint final : public Checkpoint {
   const ModelConfig& config() const override { return config_; }
   const std::vector<CheckpointTensor>& tensors() const override { return tensors_; }
 
-  void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
-                 std::span<float> out) const override {
+  void fill_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
+                 std::span<float> out, const ByteObserver& seen) const override {
     const std::uint64_t columns = check_row_range(tensor, row_begin, row_end, out.size());
     const GgufTensor& source = source_of(tensor);
     NonFinite bad;
     if (is_permuted(family_, source.name)) {
-      read_permuted(source, columns, row_begin, row_end, out);
+      read_permuted(source, columns, row_begin, row_end, out, seen);
       find_non_finite(out, row_begin * columns, bad);
     } else {
-      read_in_order(source, row_begin * columns, out, bad);
+      read_in_order(source, row_begin * columns, out, bad, seen);
     }
     file_.file_of(source).check_unchanged();
     refuse_non_finite(bad, path(), tensor);
@@ -79,13 +79,13 @@ class GgufCheckpoint final : public Checkpoint {
     }
   }
 
-  std::string weights_digest() const override {
+  std::string weights_digest(const TensorDigests& known) const override {
     std::vector<StoredTensor> stored;
     for (const CheckpointTensor& tensor : tensors_) {
       const GgufTensor& t = source_of(tensor);
       stored.push_back({&tensor, &file_.file_of(t), t.offset, t.bytes});
     }
-    return digest_of_tensors(std::move(stored));
+    return digest_of_tensors(std::move(stored), known);
   }
 
  private:
@@ -103,32 +103,34 @@ class GgufCheckpoint final : public Checkpoint {
 
   // Dequantises values [begin, begin + out.size()), which start and end on a block.
   void read_values(const GgufTensor& t, std::uint64_t begin, std::span<float> out,
-                   std::vector<std::byte>& buffer) const {
+                   std::vector<std::byte>& buffer, const ByteObserver& seen) const {
     const GgmlTypeTraits traits = *ggml_traits(static_cast<std::uint32_t>(t.type));
     buffer.resize(out.size() / traits.block_elements * traits.block_bytes);
     file_.file_of(t).read_at(t.offset + begin / traits.block_elements * traits.block_bytes, buffer);
+    if (seen) seen(buffer);
     ggml_dequantize(t.type, buffer, out);
   }
 
-  void read_in_order(const GgufTensor& t, std::uint64_t begin, std::span<float> out, NonFinite& bad) const {
+  void read_in_order(const GgufTensor& t, std::uint64_t begin, std::span<float> out, NonFinite& bad,
+                     const ByteObserver& seen) const {
     std::vector<std::byte> buffer;
     for (std::uint64_t done = 0; done < out.size();) {
       const std::uint64_t n = std::min<std::uint64_t>(kChunkValues, out.size() - done);
       const std::span<float> part = out.subspan(done, n);
-      read_values(t, begin + done, part, buffer);
+      read_values(t, begin + done, part, buffer, seen);
       find_non_finite(part, begin + done, bad);
       done += n;
     }
   }
 
   void read_permuted(const GgufTensor& t, std::uint64_t columns, std::uint64_t row_begin,
-                     std::uint64_t row_end, std::span<float> out) const {
+                     std::uint64_t row_end, std::span<float> out, const ByteObserver& seen) const {
     const auto head_dim = static_cast<std::uint64_t>(config_.head_dim);
     std::vector<std::byte> buffer;
     std::vector<float> head_rows(head_dim * columns);
     for (std::uint64_t row = row_begin; row < row_end;) {
       const std::uint64_t head_begin = row / head_dim * head_dim;
-      read_values(t, head_begin * columns, head_rows, buffer);
+      read_values(t, head_begin * columns, head_rows, buffer, seen);
       for (; row < row_end && row < head_begin + head_dim; ++row) {
         const auto from = head_rows.begin() +
                           static_cast<std::ptrdiff_t>(permuted_row(row - head_begin, head_dim) * columns);

@@ -51,28 +51,28 @@ class HfCheckpoint final : public Checkpoint {
   const ModelConfig& config() const override { return config_; }
   const std::vector<CheckpointTensor>& tensors() const override { return tensors_; }
 
-  void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
-                 std::span<float> out) const override {
+  void fill_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
+                 std::span<float> out, const ByteObserver& seen) const override {
     const std::uint64_t columns = check_row_range(tensor, row_begin, row_end, out.size());
     const auto it = sources_.find(tensor.name);
     if (it == sources_.end()) {
       throw Error({"arg.shape", path_, "read_rows", "a tensor of this model",
                    "\"" + escape_untrusted(tensor.name) + "\"", ""});
     }
-    it->second.file->read_floats(*it->second.tensor, row_begin * columns, out);
+    it->second.file->read_floats(*it->second.tensor, row_begin * columns, out, seen);
     it->second.file->input()->check_unchanged();
     NonFinite bad;
     find_non_finite(out, row_begin * columns, bad);
     refuse_non_finite(bad, path_, tensor);
   }
 
-  std::string weights_digest() const override {
+  std::string weights_digest(const TensorDigests& known) const override {
     std::vector<StoredTensor> stored;
     for (const CheckpointTensor& t : tensors_) {
       const Source& s = sources_.at(t.name);
       stored.push_back({&t, s.file->input(), s.tensor->offset, s.tensor->bytes});
     }
-    return digest_of_tensors(std::move(stored));
+    return digest_of_tensors(std::move(stored), known);
   }
 
  private:

@@ -168,8 +168,8 @@ void SafetensorsFile::read_bytes(const SafetensorsTensor& tensor, std::uint64_t 
   read_at(tensor.offset + begin, out);
 }
 
-void SafetensorsFile::read_floats(const SafetensorsTensor& tensor, std::uint64_t begin,
-                                  std::span<float> out) const {
+void SafetensorsFile::read_floats(const SafetensorsTensor& tensor, std::uint64_t begin, std::span<float> out,
+                                  const std::function<void(std::span<const std::byte>)>& seen) const {
   if (!is_float(tensor.dtype)) fail_dtype(label_, tensor, "floating-point values");
   const std::uint64_t size = safetensors::find_dtype(tensor.dtype)->bits / 8;
   std::vector<std::byte> buffer;
@@ -177,6 +177,7 @@ void SafetensorsFile::read_floats(const SafetensorsTensor& tensor, std::uint64_t
     const std::uint64_t n = std::min<std::uint64_t>(kChunkBytes / size, out.size() - done);
     buffer.resize(n * size);
     read_bytes(tensor, (begin + done) * size, buffer);
+    if (seen) seen(buffer);
     widen(tensor.dtype, buffer, out.subspan(done, n));
     done += n;
   }

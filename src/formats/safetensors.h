@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -55,8 +56,10 @@ class SafetensorsFile {
   /// Fills `out` from byte `begin` of the tensor. Throws io.truncated or io.read.
   void read_bytes(const SafetensorsTensor& tensor, std::uint64_t begin, std::span<std::byte> out) const;
   /// Values [begin, begin + out.size()) of an F64, F32, F16 or BF16 tensor as float32 (F64 is rounded).
-  /// Throws st.dtype_unsupported for integers, arg.shape for a range outside the tensor.
-  void read_floats(const SafetensorsTensor& tensor, std::uint64_t begin, std::span<float> out) const;
+  /// Throws st.dtype_unsupported for integers, arg.shape for a range outside the tensor. `seen` is shown
+  /// their stored bytes, in order.
+  void read_floats(const SafetensorsTensor& tensor, std::uint64_t begin, std::span<float> out,
+                   const std::function<void(std::span<const std::byte>)>& seen = {}) const;
   /// All values of an I64, I32, U8 or BOOL tensor. Throws st.dtype_unsupported for floats.
   std::vector<std::int64_t> read_integers(const SafetensorsTensor& tensor) const;
 

@@ -49,15 +49,16 @@ const AdaptedTensor& AdaptedCheckpoint::source_of(const CheckpointTensor& tensor
                .found = "\"" + escape_untrusted(tensor.name) + "\""});
 }
 
-void AdaptedCheckpoint::read_rows(const CheckpointTensor& tensor, std::uint64_t begin, std::uint64_t end,
-                                  std::span<float> out) const {
+void AdaptedCheckpoint::fill_rows(const CheckpointTensor& tensor, std::uint64_t begin, std::uint64_t end,
+                                  std::span<float> out, const ByteObserver& seen) const {
   const AdaptedTensor& source = source_of(tensor);
   if (source.replacement != nullptr) {
     const std::uint64_t columns = check_row_range(source.tensor, begin, end, out.size());
     std::copy_n(source.replacement->values.begin() + static_cast<std::ptrdiff_t>(begin * columns), out.size(),
                 out.begin());
   } else {
-    base_->read_rows(*source.base, begin, end, out);
+    // An untied head is read from the embedding: its bytes are not those of a tensor of its name.
+    base_->read_rows(*source.base, begin, end, out, source.base->name == tensor.name ? seen : ByteObserver());
   }
   const LoraModule* module = source.module;
   if (module == nullptr) return;
@@ -73,9 +74,9 @@ void AdaptedCheckpoint::read_rows(const CheckpointTensor& tensor, std::uint64_t 
        .found = std::to_string(*bad)});
 }
 
-std::string AdaptedCheckpoint::weights_digest() const {
+std::string AdaptedCheckpoint::weights_digest(const TensorDigests& known) const {
   Sha256 hash;
-  hash.update(base_->weights_digest());
+  hash.update(base_->weights_digest(known));
   for (const LoraModule& m : adapter_.modules) {
     hash.update("\nmodule " + m.module + " rank " + std::to_string(m.rank) + "\n");
     hash_values(hash, std::vector<double>{m.scale});

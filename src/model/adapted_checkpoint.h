@@ -22,12 +22,13 @@ class AdaptedCheckpoint : public Checkpoint {
   std::string format() const override { return base_->format() + " with a LoRA adapter"; }
   const ModelConfig& config() const override { return model_.config; }
   const std::vector<CheckpointTensor>& tensors() const override { return tensors_; }
-  /// As Checkpoint::read_rows; throws num.nonfinite (tensor, flat index) also when a merged value is not
-  /// finite.
-  void read_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
-                 std::span<float> out) const override;
   /// SHA-256 over the base's digest and all of the adapter.
-  std::string weights_digest() const override;
+  std::string weights_digest(const TensorDigests& known) const override;
+
+ protected:
+  /// Throws num.nonfinite (tensor, flat index) also when a merged value is not finite.
+  void fill_rows(const CheckpointTensor& tensor, std::uint64_t row_begin, std::uint64_t row_end,
+                 std::span<float> out, const ByteObserver& seen) const override;
 
  private:
   const AdaptedTensor& source_of(const CheckpointTensor& tensor) const;

@@ -60,7 +60,14 @@ at::Tensor range_mask(const std::vector<KeyRange>& keys, const at::TensorOptions
 AttentionPlan::AttentionPlan(const ModelConfig& config, const PackedBatch& batch, const KvCache* cache,
                              const at::TensorOptions& options)
     : config_(config), batch_(batch), cache_(cache) {
-  decoding_ = cache != nullptr && is_decode_step(batch);
+  decoding_ = cache != nullptr && (batch.over_buffers || is_decode_step(batch));
+  if (batch.over_buffers) {
+    const at::Tensor slots = at::arange(batch.rows(), batch.positions.options());
+    cache_rows_ = slots * cache->capacity() + batch.positions;
+    all_ = visible_over_buffers(0, options);
+    if (!config.sliding_layers.empty()) window_ = visible_over_buffers(config.sliding_window, options);
+    return;
+  }
   std::vector<std::int64_t> rows;
   for (const Segment& segment : batch.segments) {
     if (segment.slot < 0) continue;
@@ -95,6 +102,19 @@ AttentionPlan::Visibility AttentionPlan::visible_in(std::int64_t window,
     visible.masks[i] = mask;
   }
   if (decoding_ && !options.device().is_cpu()) visible.decode_mask = range_mask(visible.keys, options);
+  return visible;
+}
+
+/// By operators on the device alone: they can be recorded, and see the positions of the day when replayed.
+AttentionPlan::Visibility AttentionPlan::visible_over_buffers(std::int64_t window,
+                                                              const at::TensorOptions& options) const {
+  const at::Tensor key = at::arange(cache_->capacity(), batch_.positions.options()).unsqueeze(0);
+  const at::Tensor position = batch_.positions.unsqueeze(1);
+  at::Tensor outside = key > position;
+  if (window > 0) outside = outside.logical_or(key <= position - window);
+  Visibility visible;
+  visible.decode_mask =
+      at::zeros(outside.sizes(), options).masked_fill_(outside, kNegativeInfinity).unsqueeze(1).unsqueeze(1);
   return visible;
 }
 
@@ -154,7 +174,7 @@ at::Tensor AttentionPlan::attend_densely(const at::Tensor& q, const at::Tensor& 
 
 at::Tensor AttentionPlan::decode(const at::Tensor& q, const Visibility& visible, std::int64_t layer) const {
   const at::Tensor &keys = cache_->keys(layer), &values = cache_->values(layer);
-  if (q.is_cpu()) {
+  if (!visible.decode_mask.defined()) {
     return decode_attention_cpu(q, keys, values, visible.keys,
                                 {.scale = static_cast<float>(config_.attention_scale()),
                                  .softcap = static_cast<float>(config_.attn_logit_softcapping)});

@@ -29,9 +29,10 @@ class AttentionPlan {
     /// A segment each: [length, earlier + length], 0 or -infinity; undefined where none is needed.
     std::vector<at::Tensor> masks;
     std::vector<KeyRange> keys;  ///< decoding: what each request sees, the new token included
-    at::Tensor decode_mask;      ///< decoding, not on the CPU: [B, 1, 1, longest], 0 or -infinity
+    at::Tensor decode_mask;      ///< decoding, not with the CPU's kernel: [B, 1, 1, longest], 0 or -infinity
   };
   Visibility visible_in(std::int64_t window, const at::TensorOptions& options) const;
+  Visibility visible_over_buffers(std::int64_t window, const at::TensorOptions& options) const;
   at::Tensor attend_segment(const Segment& segment, const at::Tensor& mask, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
   at::Tensor attend_densely(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

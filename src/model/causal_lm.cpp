@@ -7,6 +7,9 @@
 #include "model/adapted_checkpoint.h"
 #include "model/causal_lm_impl.h"
 #include "model/device_dtype.h"
+#include "model/memory_check.h"
+#include "model/streamed_weights.h"
+#include "model/weights.h"
 #include "safetylock/error.h"
 #include "text/tokenizer_folder.h"
 
@@ -104,14 +107,24 @@ std::unique_ptr<CausalLM::Impl> load_decoder(std::unique_ptr<const Checkpoint> c
   const at::ScalarType dtype = parse_dtype(options.dtype, device);
   checkpoint = merged(std::move(checkpoint), options.adapter);
   return translating_torch_errors([&] {
-    Weights weights = load_weights(*checkpoint, device, dtype, options.on_progress);
-    return std::make_unique<CausalLM::Impl>(Decoder(checkpoint->config(), std::move(weights)),
-                                            std::move(checkpoint));
+    const std::shared_ptr<const Checkpoint> files = std::move(checkpoint);
+    std::shared_ptr<const WeightSource> weights;
+    const bool streamed =
+        must_stream(tensor_table(files->config()), dtype, options.max_memory, files->path());
+    if (streamed) {
+      weights = std::make_shared<StreamedWeights>(files, device, dtype);
+    } else {
+      weights = std::make_shared<HeldWeights>(load_weights(*files, device, dtype, options.on_progress));
+    }
+    auto impl = std::make_unique<CausalLM::Impl>(Decoder(files->config(), std::move(weights)), files);
+    impl->max_memory = options.max_memory;
+    impl->streamed = streamed;
+    return impl;
   });
 }
 
 const std::string& CausalLM::Impl::weights_digest() const {
-  std::call_once(digest_once_, [this] { digest_ = checkpoint->weights_digest(); });
+  std::call_once(digest_once_, [this] { digest_ = checkpoint->weights_digest(decoder.weights->digests()); });
   return digest_;
 }
 
@@ -159,13 +172,17 @@ const std::string& CausalLM::path() const noexcept {
   return impl_->checkpoint->path();
 }
 at::Device CausalLM::device() const noexcept {
-  return impl_->decoder.weights.embedding.device();
+  return impl_->decoder.options().device();
 }
 at::ScalarType CausalLM::dtype() const noexcept {
-  return impl_->decoder.weights.embedding.scalar_type();
+  return c10::typeMetaToScalarType(impl_->decoder.options().dtype());
 }
 std::int64_t CausalLM::weight_bytes() const noexcept {
-  return impl_->decoder.weights.bytes();
+  return impl_->decoder.weights->bytes();
+}
+
+bool CausalLM::streamed() const noexcept {
+  return impl_->streamed;
 }
 
 const ChatTemplate& CausalLM::chat_template() const {
@@ -186,7 +203,7 @@ at::Tensor CausalLM::o_proj_weight(std::int64_t layer) const {
                  .expected = "[0, " + std::to_string(config().num_hidden_layers) + ")",
                  .found = std::to_string(layer)});
   }
-  return impl_->decoder.weights.layers[static_cast<size_t>(layer)].o_proj;
+  return impl_->decoder.weights->o_proj(layer);
 }
 
 at::Tensor CausalLM::logits(const std::vector<std::vector<TokenId>>& sequences, LogitsOf which,

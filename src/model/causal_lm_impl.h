@@ -15,16 +15,19 @@
 namespace safetylock {
 
 struct CausalLM::Impl {
-  Impl(Decoder model, std::unique_ptr<const Checkpoint> files)
+  Impl(Decoder model, std::shared_ptr<const Checkpoint> files)
       : decoder(std::move(model)), checkpoint(std::move(files)) {}
 
   Decoder decoder;
-  std::unique_ptr<const Checkpoint> checkpoint;
+  std::shared_ptr<const Checkpoint> checkpoint;
   std::optional<Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat_template;
+  std::uint64_t max_memory = 0;  ///< LoadOptions::max_memory
+  bool streamed = false;         ///< the weights are read in every pass
   std::shared_ptr<HookRegistry> registry = std::make_shared<HookRegistry>();
 
-  /// SHA-256 of the checkpoint's tensors, computed on first use.
+  /// SHA-256 of the checkpoint's tensors, computed on first use; after a pass of a streamed model its layers
+  /// are not read again.
   const std::string& weights_digest() const;
 
  private:

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "model/kernels/gated_activation.h"
 #include "model/kernels/linear.h"
-#include "model/kernels/rms_norm.h"
+#include "model/kernels/residual_norm.h"
 
 namespace safetylock {
 namespace {
@@ -23,21 +24,10 @@ at::Tensor mlp(const ModelConfig& c, const LayerWeights& w, const at::Tensor& x)
   return apply_linear(gated_activation(gate_up, c.hidden_act), w.down, w.down_bias);
 }
 
-/// f on the rows of x, kRowChunk at a time.
-template <typename F>
-at::Tensor by_row_chunks(const at::Tensor& x, const F& f) {
-  if (x.size(0) <= kRowChunk) return f(x);
-  std::vector<at::Tensor> parts;
-  for (const at::Tensor& part : x.split(kRowChunk)) parts.push_back(f(part));
-  return at::cat(parts);
-}
-
 }  // namespace
 
-Decoder::Decoder(ModelConfig model_config, Weights model_weights)
-    : config(std::move(model_config)),
-      weights(std::move(model_weights)),
-      rope(config, weights.embedding.device()) {}
+Decoder::Decoder(ModelConfig model_config, std::shared_ptr<const WeightSource> model_weights)
+    : config(std::move(model_config)), weights(std::move(model_weights)), rope(config, options().device()) {}
 
 DecoderPass::DecoderPass(const Decoder& decoder, const PackedBatch& batch, const Steering& steering,
                          HookSnapshot hooks, KvCache* cache)
@@ -46,21 +36,19 @@ DecoderPass::DecoderPass(const Decoder& decoder, const PackedBatch& batch, const
       steering_(steering),
       hooks_(std::move(hooks)),
       cache_(cache),
-      rope_(decoder.rope, decoder.config, batch, decoder.weights.embedding.scalar_type()),
+      rope_(decoder.rope, decoder.config, batch, c10::typeMetaToScalarType(decoder.options().dtype())),
       attention_(decoder.config, batch, cache, decoder.options()) {}
 
 at::Tensor DecoderPass::embed() const {
-  const at::Tensor& table = decoder_.weights.embedding;
-  const at::Tensor rows = table.index({batch_.ids.to(table.device())});
+  const at::Tensor rows = decoder_.weights->embed(batch_.ids);
   if (!decoder_.config.scaled_embedding) return rows;
   // HF: Gemma3TextScaledWordEmbedding rounds the factor to the dtype first.
   const double factor = std::sqrt(static_cast<double>(decoder_.config.hidden_size));
   return rows * at::scalar_tensor(factor, at::TensorOptions().dtype(rows.scalar_type())).item<double>();
 }
 
-at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) const {
+at::Tensor DecoderPass::head_outputs(std::int64_t layer, const LayerWeights& w, const at::Tensor& x) const {
   const ModelConfig& c = decoder_.config;
-  const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
   const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads;
   const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, norm_rule(c)), w.qkv, w.qkv_bias)
                              .view({x.size(0), H + 2 * G, c.head_dim});
@@ -74,31 +62,37 @@ at::Tensor DecoderPass::head_outputs(std::int64_t layer, const at::Tensor& x) co
   return z;
 }
 
-at::Tensor DecoderPass::after_attention(std::int64_t layer, const at::Tensor& x, const at::Tensor& z) const {
+at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& w, const at::Tensor& x,
+                                        const at::Tensor& z) const {
   const ModelConfig& c = decoder_.config;
-  const LayerWeights& w = decoder_.weights.layers[static_cast<size_t>(layer)];
   at::Tensor attn_output = apply_linear(z.flatten(1), w.o_proj, w.o_proj_bias);
-  steering_.add_to(layer, attn_output);
-  show(HookPoint::attn_output, layer, attn_output);
-  // The lock has acted: with sandwich norms it is normalised together with what the heads say.
-  if (c.sandwich_norm) attn_output = rms_norm(attn_output, w.attn_output_norm, norm_rule(c));
-  const at::Tensor h = x + attn_output;
-  at::Tensor out = by_row_chunks(h, [&](const at::Tensor& rows) {
-    const at::Tensor inner = mlp(c, w, rms_norm(rows, w.mlp_norm, norm_rule(c)));
-    return rows + (c.sandwich_norm ? rms_norm(inner, w.mlp_output_norm, norm_rule(c)) : inner);
-  });
+  RowTerm lock = steering_.term(layer);
+  if (c.sandwich_norm || hooks_.any(HookPoint::attn_output, layer)) {
+    // The lock has acted: with sandwich norms it is normalised together with what the heads say.
+    add_term(attn_output, std::exchange(lock, {}));
+    show(HookPoint::attn_output, layer, attn_output);
+    if (c.sandwich_norm) attn_output = rms_norm(attn_output, w.attn_output_norm, norm_rule(c));
+  }
+  const ResidualNorm h = add_and_norm(x, attn_output, lock, w.mlp_norm, norm_rule(c));
+  at::Tensor out = at::empty(h.sum.sizes(), h.sum.options());
+  for (std::int64_t row = 0; row < out.size(0); row += kRowChunk) {
+    const std::int64_t rows = std::min(kRowChunk, out.size(0) - row);
+    at::Tensor inner = mlp(c, w, h.normed.narrow(0, row, rows));
+    if (c.sandwich_norm) inner = rms_norm(inner, w.mlp_output_norm, norm_rule(c));
+    at::Tensor part = out.narrow(0, row, rows);
+    at::add_out(part, h.sum.narrow(0, row, rows), inner);
+  }
   show(HookPoint::block_output, layer, out);
   return out;
 }
 
-at::Tensor DecoderPass::decoder_layer(std::int64_t layer, const at::Tensor& x) const {
-  return after_attention(layer, x, head_outputs(layer, x));
-}
-
 at::Tensor DecoderPass::run() {
   at::Tensor x = embed();
-  for (std::int64_t layer = 0; layer < decoder_.config.num_hidden_layers; ++layer)
-    x = decoder_layer(layer, x);
+  const auto layers = decoder_.weights->read_layers();
+  for (std::int64_t layer = 0; layer < decoder_.config.num_hidden_layers; ++layer) {
+    const LayerWeights& w = layers->next();
+    x = after_attention(layer, w, x, head_outputs(layer, w, x));
+  }
   for (const Segment& segment : batch_.segments) {
     if (segment.slot >= 0) cache_->advance(segment.slot, segment.length);
   }
@@ -115,8 +109,8 @@ void logits_into(const Decoder& decoder, const at::Tensor& hidden, const at::Ten
   const std::int64_t chunk = std::clamp<std::int64_t>((1 << 25) / c.vocab_size, 1, kRowChunk);
   for (std::int64_t row = 0; row < hidden.size(0); row += chunk) {
     const std::int64_t rows = std::min(chunk, hidden.size(0) - row);
-    const at::Tensor x = rms_norm(hidden.narrow(0, row, rows), decoder.weights.final_norm, norm_rule(c));
-    const at::Tensor logits = out.narrow(0, row, rows).copy_(apply_linear(x, decoder.weights.lm_head));
+    const at::Tensor x = rms_norm(hidden.narrow(0, row, rows), decoder.weights->final_norm(), norm_rule(c));
+    const at::Tensor logits = out.narrow(0, row, rows).copy_(decoder.weights->to_vocabulary(x));
     if (c.final_logit_softcapping > 0)
       logits.div_(c.final_logit_softcapping).tanh_().mul_(c.final_logit_softcapping);
   }

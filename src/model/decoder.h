@@ -7,18 +7,18 @@
 #include "model/packed_batch.h"
 #include "model/rope.h"
 #include "model/steering.h"
-#include "model/weights.h"
+#include "model/weight_source.h"
 
 namespace safetylock {
 
 /// Everything the maths needs, immutable.
 struct Decoder {
   ModelConfig config;
-  Weights weights;
+  std::shared_ptr<const WeightSource> weights;
   RopeFrequencies rope;  ///< on the model's device
 
-  Decoder(ModelConfig model_config, Weights model_weights);
-  at::TensorOptions options() const { return weights.embedding.options(); }  ///< the model's device and dtype
+  Decoder(ModelConfig model_config, std::shared_ptr<const WeightSource> model_weights);
+  at::TensorOptions options() const { return weights->options(); }  ///< the model's device and dtype
 };
 
 /// One pass. The referenced objects must outlive it. Run under c10::InferenceMode.
@@ -28,11 +28,12 @@ class DecoderPass {
   DecoderPass(const Decoder& decoder, const PackedBatch& batch, const Steering& steering, HookSnapshot hooks,
               KvCache* cache = nullptr);
 
-  at::Tensor embed() const;                                                ///< [N, E]
-  at::Tensor head_outputs(std::int64_t layer, const at::Tensor& x) const;  ///< [N, H, D], the input of o_proj
+  at::Tensor embed() const;  ///< [N, E]
+  /// [N, H, D], the input of o_proj; `w` are the layer's weights.
+  at::Tensor head_outputs(std::int64_t layer, const LayerWeights& w, const at::Tensor& x) const;
   /// The rest of the layer: x [N, E] and head outputs z [N, H, D] to the layer's output [N, E].
-  at::Tensor after_attention(std::int64_t layer, const at::Tensor& x, const at::Tensor& z) const;
-  at::Tensor decoder_layer(std::int64_t layer, const at::Tensor& x) const;  ///< [N, E] to [N, E]
+  at::Tensor after_attention(std::int64_t layer, const LayerWeights& w, const at::Tensor& x,
+                             const at::Tensor& z) const;
   /// All layers; the tokens are in the cache afterwards. [N, E], before the final norm.
   at::Tensor run();
 

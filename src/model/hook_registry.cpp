@@ -38,6 +38,12 @@ void HookSnapshot::run(const HookContext& context, at::Tensor& value) const {
   }
 }
 
+bool HookSnapshot::any(HookPoint point, std::int64_t layer) const {
+  return hooks_ != nullptr && std::any_of(hooks_->begin(), hooks_->end(), [&](const auto& hook) {
+           return hook->point == point && (hook->layers.empty() || hook->layers.contains(layer));
+         });
+}
+
 HookHandle HookRegistry::add(RegisteredHook hook) {
   const auto added = std::make_shared<const RegisteredHook>(std::move(hook));
   {

@@ -30,6 +30,9 @@ class HookSnapshot {
   /// Shows `value` to the hooks at `context`; they may change or replace it.
   /// Throws Error arg.shape when a hook replaces it by something else than its like.
   void run(const HookContext& context, at::Tensor& value) const;
+  bool empty() const noexcept { return hooks_ == nullptr; }
+  /// Whether any hook looks at `point` of `layer`.
+  bool any(HookPoint point, std::int64_t layer) const;
 
  private:
   std::shared_ptr<const List> hooks_;

@@ -26,6 +26,9 @@ struct PackedBatch {
   at::Tensor
       requests;  ///< [N] int64 on the CPU: which sequence of the call; for a shared prefix the first one
   std::vector<Segment> segments;  ///< in order, tile [0, N)
+  /// For a decoding step over buffers: row i is the next token of slot i of the KV cache, `ids` and
+  /// `positions` are on the model's device and their values not known here, and there are no segments.
+  bool over_buffers = false;
 
   std::int64_t rows() const { return ids.size(0); }
 };

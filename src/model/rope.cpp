@@ -96,7 +96,7 @@ RopeTables::RopeTables(const RopeFrequencies& frequencies, const ModelConfig& co
   const at::Device device = frequencies.inverse.device();
   const at::Tensor rows = batch.positions.to(device).to(at::kFloat).unsqueeze(1);
   at::Tensor angles = rows * frequencies.inverse;
-  if (frequencies.long_inverse.defined()) {
+  if (frequencies.long_inverse.defined()) {  // (never over buffers)
     const at::Tensor longer = beyond(batch, config.rope_scaling.original_max_position_embeddings);
     angles = at::where(longer.to(device).unsqueeze(1), rows * frequencies.long_inverse, angles);
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "model/kernels/add_scaled_row.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -55,14 +54,10 @@ Steering::Steering(const Interventions& interventions, const at::Tensor& request
       at::tensor(alphas).index_select(0, requests).unsqueeze(1).to(vectors_.begin()->second.device());
 }
 
-void Steering::add_to(std::int64_t layer, const at::Tensor& attn_output) const {
+RowTerm Steering::term(std::int64_t layer) const {
   const auto found = vectors_.find(layer);
-  if (found == vectors_.end()) return;
-  if (!row_strengths_.defined()) {
-    add_row(attn_output, found->second);
-  } else {
-    add_scaled_row(attn_output, found->second, row_strengths_);
-  }
+  if (found == vectors_.end()) return {};
+  return {.vector = found->second, .strengths = row_strengths_};
 }
 
 }  // namespace safetylock

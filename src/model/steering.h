@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "model/kernels/add_scaled_row.h"
 #include "model/torch_includes.h"
 #include "safetylock/interventions.h"
 
@@ -23,8 +24,13 @@ class Steering {
   Steering(const Interventions& interventions, const at::Tensor& requests, std::int64_t num_requests,
            at::ScalarType dtype);
 
-  /// Adds to `attn_output` [N, E] in place.
-  void add_to(std::int64_t layer, const at::Tensor& attn_output) const;
+  /// From `biases` as in Interventions and a strength a row, [N, 1] float32 on the model's device, whose
+  /// values may change between passes.
+  Steering(std::map<std::int64_t, at::Tensor> biases, at::Tensor row_strengths)
+      : vectors_(std::move(biases)), row_strengths_(std::move(row_strengths)) {}
+
+  /// What is added to the attention output [N, E] of `layer`.
+  RowTerm term(std::int64_t layer) const;
 
  private:
   /// A layer each. All rows alike: alpha * b [E] in the model's dtype; else b [E] float32.

@@ -74,25 +74,46 @@ ReplySequence encode_reply(const CausalLM& model, const PromptPair& pair, bool s
   return {.ids = std::move(reply.chat.tokens.ids), .kept = std::move(reply.kept)};
 }
 
-PrefixTree build_prefix_tree(const std::vector<ReplySequence>& sequences) {
+PrefixTree build_prefix_tree(std::span<const ReplySequence> sequences, size_t first_request) {
   const Ids& first = sequences.front().ids;
   size_t shared_by_all = first.size();
   for (const ReplySequence& s : sequences) shared_by_all = common_prefix(first, s.ids, shared_by_all);
 
   TreeBuilder tree;
-  const std::vector<Part> root = tree.add(first, 0, shared_by_all, 0, {});
+  const std::vector<Part> root = tree.add(first, 0, shared_by_all, first_request, {});
   std::vector<std::int64_t> kept_rows;
   for (size_t pair = 0; pair + 1 < sequences.size(); pair += 2) {
     const Ids &safe = sequences[pair].ids, &unsafe = sequences[pair + 1].ids;
     const size_t shared = common_prefix(safe, unsafe, safe.size());
-    const std::vector<Part> stem = tree.add(safe, shared_by_all, shared, pair, root);
+    const std::vector<Part> stem = tree.add(safe, shared_by_all, shared, first_request + pair, root);
     for (size_t s = pair; s < pair + 2; ++s) {
-      const std::vector<Part> path = tree.add(sequences[s].ids, shared, sequences[s].ids.size(), s, stem);
+      const std::vector<Part> path =
+          tree.add(sequences[s].ids, shared, sequences[s].ids.size(), first_request + s, stem);
       for (const std::int64_t position : sequences[s].kept)
         kept_rows.push_back(tree.row(path, static_cast<size_t>(position)));
     }
   }
   return {.batch = tree.build(), .kept_rows = at::tensor(kept_rows, at::kLong)};
+}
+
+std::vector<PrefixTree> build_prefix_trees(std::span<const ReplySequence> sequences,
+                                           std::int64_t max_tokens) {
+  const auto tokens_of = [&](size_t pair) {  // at most: without what is shared with other pairs
+    const Ids &safe = sequences[pair].ids, &unsafe = sequences[pair + 1].ids;
+    return static_cast<std::int64_t>(safe.size() + unsafe.size() - common_prefix(safe, unsafe, safe.size()));
+  };
+  std::vector<PrefixTree> trees;
+  for (size_t begin = 0; begin < sequences.size();) {
+    std::int64_t tokens = tokens_of(begin);
+    size_t end = begin + 2;
+    while (end < sequences.size() && tokens + tokens_of(end) <= max_tokens) {
+      tokens += tokens_of(end);
+      end += 2;
+    }
+    trees.push_back(build_prefix_tree(sequences.subspan(begin, end - begin), begin));
+    begin = end;
+  }
+  return trees;
 }
 
 }  // namespace safetylock

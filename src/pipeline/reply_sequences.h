@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/packed_batch.h"
@@ -25,7 +26,11 @@ struct PrefixTree {
   PackedBatch batch;
   at::Tensor kept_rows;  ///< [N] int64 on the CPU: row of each sequence's kept tokens, sequence by sequence
 };
-/// `sequences` has an even, non-zero number of entries, none empty.
-PrefixTree build_prefix_tree(const std::vector<ReplySequence>& sequences);
+/// `sequences` has an even, non-zero number of entries, none empty; the first one is request `first_request`.
+PrefixTree build_prefix_tree(std::span<const ReplySequence> sequences, size_t first_request = 0);
+
+/// The same in several trees of at most `max_tokens` tokens, or of one pair: what goes through a layer at
+/// once.
+std::vector<PrefixTree> build_prefix_trees(std::span<const ReplySequence> sequences, std::int64_t max_tokens);
 
 }  // namespace safetylock

@@ -78,5 +78,11 @@ TEST(Versions, AreKnown) {
   for (const auto& [name, version] : core_versions()) EXPECT_FALSE(version.empty()) << name;
 }
 
+TEST_F(Host, MemoryOfThisProcess) {
+  EXPECT_EQ(process_memory(folder.path()), 0U);
+  put("/proc/self/status", "Name:\tx\nVmHWM:\t  900 kB\nVmRSS:\t  700 kB\nRssAnon:\t 1 kB\n");
+  EXPECT_EQ(process_memory(folder.path()), 700U * 1024);
+}
+
 }  // namespace
 }  // namespace safetylock

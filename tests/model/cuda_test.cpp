@@ -1,6 +1,7 @@
 // The same goldens on a GPU, where there is one.
 #include <ATen/Context.h>
 
+#include "model/kernels/residual_norm.h"
 #include "support/tiny_model.h"
 
 namespace safetylock {
@@ -39,7 +40,8 @@ TEST_P(Cuda, HalfPrecisionIsWithinItsRounding) {
   const Golden golden(GetParam());
   for (const auto& [dtype, rounding] : {std::pair("bfloat16", 0.06), std::pair("float16", 0.008)}) {
     const CausalLM model = load(GetParam(), dtype);
-    for (const at::Tensor& tensor : model.impl().decoder.weights.tensors()) {
+    const auto layers = model.impl().decoder.weights->read_layers();
+    for (const at::Tensor& tensor : layers->next().tensors()) {
       EXPECT_EQ(tensor.device(), model.device());
       EXPECT_EQ(tensor.scalar_type(), model.dtype());
     }
@@ -50,6 +52,37 @@ TEST_P(Cuda, HalfPrecisionIsWithinItsRounding) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Cuda, testing::ValuesIn(test::tiny_model_names()),
                          [](const auto& param) { return param.param; });
+
+#if defined(SAFETYLOCK_CUDA_KERNELS)
+// The kernel beside the same steps in libtorch's operators: rows that are read in packs, and ones that are
+// not.
+TEST(CudaKernels, ResidualNormEqualsItsTwin) {
+  if (!at::globalContext().hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  at::manual_seed(7);
+  for (const auto& [dtype, unit] :
+       {std::pair(at::kFloat, 1e-6), std::pair(at::kBFloat16, 0x1p-7), std::pair(at::kHalf, 0x1p-10)}) {
+    for (const std::int64_t E : {7, 64, 577, 4096, 9000}) {
+      for (const bool offset : {false, true}) {
+        const auto random = [&, type = dtype](at::IntArrayRef sizes) {
+          return at::randn(sizes).to(type).cuda();
+        };
+        const at::Tensor x = random({5, E}), out = random({5, E}), weight = random({E});
+        const at::Tensor vector = at::randn({E}).cuda();
+        const at::Tensor strengths = at::tensor({0.0F, 1.0F, 6.0F, 0.0F, -2.0F}).unsqueeze(1).cuda();
+        const NormRule rule{.eps = 1e-5, .unit_offset = offset};
+        for (const RowTerm& lock : {RowTerm{}, RowTerm{.vector = vector.to(dtype), .strengths = {}},
+                                    RowTerm{.vector = vector, .strengths = strengths}}) {
+          const ResidualNorm want = add_and_norm_by_operators(x, out.clone(), lock, weight, rule);
+          const ResidualNorm found = add_and_norm(x, out.clone(), lock, weight, rule);
+          EXPECT_LT(relative_difference(found.sum.cpu(), want.sum.cpu()), unit) << dtype << " " << E;
+          EXPECT_LT(relative_difference(found.normed.cpu(), want.normed.cpu()), 2 * unit)
+              << dtype << " " << E;
+        }
+      }
+    }
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace safetylock

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "model/weights.h"
 #include "support/tiny_model.h"
 
 namespace {
@@ -84,7 +85,7 @@ TEST(DeviceDtype, EveryTensorOfAPassFollowsTheModel) {
       const auto checkpoint = Checkpoint::open(test::tiny_model_path(name));
       Weights weights = load_weights(*checkpoint, at::kCPU, dtype);
       move(weights, at::kMeta);
-      const Decoder decoder(checkpoint->config(), std::move(weights));
+      const Decoder decoder(checkpoint->config(), std::make_shared<HeldWeights>(std::move(weights)));
       const auto check = [&](const at::Tensor& t) {
         EXPECT_EQ(t.device().type(), at::kMeta);
         EXPECT_EQ(t.scalar_type(), dtype);
@@ -127,7 +128,8 @@ TEST(DeviceDtype, LoadedTensorsHaveTheModelsDtype) {
   for (const char* dtype : {"float32", "bfloat16", "float16"}) {
     const CausalLM model = test::load_bare("llama_biases", dtype);
     EXPECT_EQ(model.dtype(), parse_dtype(dtype, at::kCPU));
-    for (const at::Tensor& tensor : model.impl().decoder.weights.tensors()) {
+    const auto layers = model.impl().decoder.weights->read_layers();
+    for (const at::Tensor& tensor : layers->next().tensors()) {
       EXPECT_EQ(tensor.scalar_type(), model.dtype());
       EXPECT_EQ(tensor.device(), model.device());
     }

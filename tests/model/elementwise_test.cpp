@@ -4,6 +4,7 @@
 
 #include "model/kernels/add_scaled_row.h"
 #include "model/kernels/gated_activation.h"
+#include "model/kernels/residual_norm.h"
 #include "model/kernels/rms_norm.h"
 #include "model/kernels/rotate.h"
 #include "support/tiny_model.h"
@@ -107,6 +108,30 @@ TEST_P(Elementwise, AddsOneVectorToAllRows) {
   add_row(rows, vector);
   EXPECT_TRUE(at::equal(rows, want));
   EXPECT_FALSE(at::equal(rows[0], before[0]));
+}
+
+// Against float64: sum and norm, without a lock, with one for all rows, and with a strength a row.
+TEST_P(Elementwise, ResidualAdditionLockAndNorm) {
+  const at::Tensor x = values({4, 77}), attn_output = values({4, 77}), weight = values({77});
+  const at::Tensor vector = at::randn({77}), strengths = at::tensor({0.0F, 1.5F, -2.0F, 0.25F}).unsqueeze(1);
+  const NormRule rule{.eps = 1e-5};
+  const at::ScalarType dtype = GetParam().dtype;
+  const at::Tensor alike = vector.to(dtype);
+  const std::vector<std::pair<RowTerm, at::Tensor>> cases = {
+      {RowTerm{}, at::zeros({4, 77}, at::kDouble)},
+      {RowTerm{.vector = alike, .strengths = {}}, alike.to(at::kDouble).expand({4, 77})},
+      {RowTerm{.vector = vector, .strengths = strengths},
+       strengths.to(at::kDouble) * vector.to(at::kDouble)}};
+  for (const auto& [lock, term] : cases) {
+    const ResidualNorm found = add_and_norm(x, attn_output.clone(), lock, weight, rule);
+    const at::Tensor sum = x.to(at::kDouble) + attn_output.to(at::kDouble) + term;
+    const at::Tensor normed =
+        sum * at::rsqrt(at::square(sum).mean(-1, true) + rule.eps) * weight.to(at::kDouble);
+    const double unit = GetParam().unit * 8;  // three roundings, of terms up to a few times the sum
+    EXPECT_EQ(found.sum.scalar_type(), dtype);
+    EXPECT_LT((found.sum.to(at::kDouble) - sum).abs().max().item<double>(), unit);
+    EXPECT_LT((found.normed.to(at::kDouble) - normed).abs().max().item<double>(), 2 * unit);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, Elementwise,

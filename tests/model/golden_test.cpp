@@ -59,7 +59,7 @@ TEST_P(GoldenModel, EveryHeadOutputEqualsWhatAHookOnOProjSees) {
 
 // In Gemma 2 and 3 the lock is normalised together with what the heads say: it acts before that norm.
 TEST_P(GoldenModel, AnAddedVectorDoesWhatItDoesInTransformers) {
-  const at::Tensor& o_proj = model.impl().decoder.weights.layers[1].o_proj;
+  const at::Tensor o_proj = model.o_proj_weight(1);
   const Interventions lock{.biases = {{1, at::mv(o_proj, golden.floats("steered.displacement"))}},
                            .strengths = {Strength(1)}};
   const at::Tensor locked = model.logits({golden.integers("ids.1")}, LogitsOf::all_tokens, &lock);

@@ -1,4 +1,7 @@
+#include <fstream>
+
 #include "base/sha256.h"
+#include "model/streamed_weights.h"
 #include "pipeline/reply_sequences.h"
 #include "safetylock/head_activations.h"
 #include "support/tiny_model.h"
@@ -80,6 +83,87 @@ TEST(Collect, ComputesSharedTokensOnceAndNothingAfterTheLastAttention) {
     }
   }
   EXPECT_LT(found.tokens, separate * 2 / 3);
+}
+
+/// A model whose weights stay in its files.
+CausalLM load_streamed(const std::string& name, std::uint64_t max_memory = 0) {
+  const std::string path = test::tiny_model_path(name);
+  const std::shared_ptr<const Checkpoint> files = Checkpoint::open(path);
+  auto impl = std::make_unique<CausalLM::Impl>(
+      Decoder(files->config(), std::make_shared<StreamedWeights>(files, at::kCPU, at::kFloat)), files);
+  impl->tokenizer = Tokenizer::from_pretrained(path);
+  impl->chat_template = ChatTemplate::from_pretrained(path);
+  impl->streamed = true;
+  impl->max_memory = max_memory;
+  return CausalLM(std::move(impl));
+}
+
+/// Bytes that this process has read from files so far.
+double bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::string key;
+  double bytes = 0;
+  io >> key >> bytes;
+  return bytes;
+}
+
+// Values, and the digest of the weights, from one read of every tensor. The embedding is so small here that
+// the rows of the pairs' tokens, read by themselves, would count.
+TEST(Collect, AStreamedModelIsReadOnce) {
+  const HeadActivations expected = collect_head_activations(load("llama_gqa"), kPairs, kOptions);
+  const CausalLM model = load_streamed("llama_gqa");
+  double size = 0, embedding = 0;
+  for (const CheckpointTensor& t : model.impl().checkpoint->tensors()) {
+    ASSERT_EQ(t.storage, "F32");
+    double bytes = 4;
+    for (const std::uint64_t extent : t.shape) bytes *= static_cast<double>(extent);
+    size += bytes;
+    if (t.name == "model.embed_tokens.weight") embedding = bytes;
+  }
+  const double before = bytes_read();
+  const HeadActivations found = collect_head_activations(model, kPairs, kOptions);
+  const double read = bytes_read() - before;
+  EXPECT_TRUE(at::equal(found.values, expected.values));
+  EXPECT_EQ(found.provenance.weights_digest, expected.provenance.weights_digest);
+  EXPECT_GE(read, size);
+  EXPECT_LE(read, 1.02 * size + embedding);
+}
+
+TEST(Collect, MemoryThatIsNotEnoughIsRefusedBeforeThePass) {
+  const auto error = test::error_of(
+      [&] { collect_head_activations(load_streamed("llama_gqa", 1 << 20), kPairs, kOptions); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "limit.memory");
+  EXPECT_NE(error->where.find("tokens"), std::string::npos) << error->where;
+}
+
+// In waves or all at once: the same rows, each pair whole, requests numbered through.
+TEST(Collect, WavesGiveTheSameRows) {
+  const CausalLM model = load("llama_gqa");
+  std::vector<ReplySequence> sequences;
+  for (size_t i = 0; i < kPairs.size(); ++i) {
+    for (const bool safe : {true, false})
+      sequences.push_back(encode_reply(model, kPairs[i], safe, i, kOptions));
+  }
+  const auto rows_of = [&](const std::vector<PrefixTree>& trees) {
+    std::vector<at::Tensor> kept;
+    for (const PrefixTree& tree : trees) {
+      const Steering none;
+      const DecoderPass pass(model.impl().decoder, tree.batch, none, {});
+      const auto layers = model.impl().decoder.weights->read_layers();
+      kept.push_back(pass.head_outputs(0, layers->next(), pass.embed()).index_select(0, tree.kept_rows));
+    }
+    return at::cat(kept);
+  };
+  const std::vector<PrefixTree> whole = build_prefix_trees(sequences, 1 << 20);
+  const std::vector<PrefixTree> single = build_prefix_trees(sequences, 1);
+  ASSERT_EQ(whole.size(), 1U);
+  ASSERT_EQ(single.size(), kPairs.size());
+  EXPECT_EQ(single.back().batch.requests.max().item<std::int64_t>(), 5);
+  EXPECT_EQ(single.back().batch.requests.min().item<std::int64_t>(), 4);
+  EXPECT_LT(relative_difference(rows_of(single), rows_of(whole)), 1e-5);
+  const std::int64_t two = single[0].batch.rows() + single[1].batch.rows();
+  EXPECT_EQ(build_prefix_trees(sequences, two).size(), 2U);
 }
 
 TEST(Collect, VisitsEachLayerOnce) {

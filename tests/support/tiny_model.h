@@ -97,14 +97,14 @@ class MemoryCheckpoint : public Checkpoint {
   std::string format() const override { return "memory"; }
   const ModelConfig& config() const override { return config_; }
   const std::vector<CheckpointTensor>& tensors() const override { return tensors_; }
-  void read_rows(const CheckpointTensor& tensor, std::uint64_t begin, std::uint64_t end,
-                 std::span<float> out) const override {
+  void fill_rows(const CheckpointTensor& tensor, std::uint64_t begin, std::uint64_t end, std::span<float> out,
+                 const ByteObserver&) const override {
     const std::vector<float>& values = values_.at(tensor.name);
     const std::uint64_t columns = values.size() / tensor.shape.front();
     std::copy(values.begin() + static_cast<std::ptrdiff_t>(begin * columns),
               values.begin() + static_cast<std::ptrdiff_t>(end * columns), out.begin());
   }
-  std::string weights_digest() const override { return std::string(64, '0'); }
+  std::string weights_digest(const TensorDigests&) const override { return std::string(64, '0'); }
 
  private:
   std::string path_ = "memory";

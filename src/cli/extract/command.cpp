@@ -56,7 +56,7 @@ int run_extract(Session& session, const ExtractOptions& options) {
         fixed(*result.p_value(result.ranking.front()), 2) +
         "); the lock was written, but do not rely on it (exit code 5)");
   }
-  if (!result.check.passed())
+  if (result.check && !result.check->passed())
     session.warn("the causal check failed: the lock was written, but do not rely on it (exit code 5)");
   return kCheckFailed;
 }
@@ -84,6 +84,11 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->type_name("grouped|paper");
   add_integer(*command, "--max-pairs", options->max_pairs, 1, 1 << 30,
               "Only the first N pairs (default: all)");
+  command
+      ->add_option("--max-memory", options->max_memory,
+                   "Most memory to use, as 3GB or 800MiB: weights beyond it are read layer by layer, once")
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE");
   add_integer(*command, "--permutations", options->permutations, 0, 100'000,
               "Rounds of shuffled labels that the ranking is held against (default 20; 0: none)");
   add_integer(*command, "--stability", options->stability_rounds, 0, 100'000,
@@ -95,7 +100,9 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock extract models/base --pairs data/pairs.jsonl -o base.lock.safetensors",
-         "safetylock extract base.gguf --pairs pairs.csv -o base.lock.safetensors --heads 48 --json"});
+         "safetylock extract base.gguf --pairs pairs.csv -o base.lock.safetensors --heads 48 --json",
+         "safetylock extract models/base-70b --pairs data/pairs.jsonl -o base.lock.safetensors --max-memory "
+         "8GB"});
   command->callback([options, &action] {
     action = [options](Session& session) { return run_extract(session, *options); };
   });

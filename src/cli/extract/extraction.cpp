@@ -2,6 +2,7 @@
 
 #include "cli/evaluate_options.h"
 #include "cli/interrupt.h"
+#include "cli/table.h"
 #include "safetylock/error.h"
 #include "safetylock/prompt_data.h"
 
@@ -40,7 +41,7 @@ std::optional<double> Extraction::top_k_share(const HeadScore& head) const {
 SafetyLock extract(Session& session, ExtractOptions options, Extraction& result) {
   Stopwatch watch;
   const std::vector<PromptPair> pairs = load_first_pairs(options.pairs, options.max_pairs);
-  const CausalLM model = session.load_model(options.model);
+  const CausalLM model = session.load_model(options.model, {}, {}, options.max_memory);
   result.layers = model.config().num_hidden_layers;
   result.heads_per_layer = model.config().num_attention_heads;
   const std::int64_t all_heads = result.layers * result.heads_per_layer;
@@ -52,6 +53,10 @@ SafetyLock extract(Session& session, ExtractOptions options, Extraction& result)
   }
   result.seconds.load = watch.lap();
   check_interrupt();
+  if (model.streamed()) {
+    session.note("the weights (" + fixed(static_cast<double>(model.weight_bytes()) / 1e9, 1) +
+                 " GB) stay in their files: layers are read one after the other, once");
+  }
 
   options.collect.on_progress = session.progress();
   const HeadActivations activations = collect_head_activations(model, pairs, options.collect);
@@ -80,7 +85,7 @@ SafetyLock extract(Session& session, ExtractOptions options, Extraction& result)
   SafetyLock lock = derive_lock(activations, result.ranking, options.derive);
   result.seconds.derive = watch.lap();
 
-  result.check = causal_check(model, lock, session.progress());
+  if (!model.streamed()) result.check = causal_check(model, lock, session.progress());
   result.seconds.causal_check = watch.lap();
   result.seconds.total = watch.total();
   check_interrupt();

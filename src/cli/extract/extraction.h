@@ -17,7 +17,8 @@ namespace safetylock::cli {
 
 struct ExtractOptions {
   std::string model, pairs, output;
-  std::int64_t max_pairs = 0;  ///< 0: all
+  std::int64_t max_pairs = 0;    ///< 0: all
+  std::uint64_t max_memory = 0;  ///< bytes; 0: no bound
   std::int64_t seed = 0;
   std::optional<double> alpha;
   std::string protocol = "grouped";
@@ -37,13 +38,17 @@ struct Extraction {
   double pairs_per_second = 0;
   std::vector<HeadScore> ranking;  ///< of all heads; the lock's come first
   RankingEvidence evidence;
-  CausalCheck check;
+  std::optional<CausalCheck> check;  ///< none for a streamed model
   ExtractSeconds seconds;
 
-  bool passed() const noexcept { return check.passed() && evidence.separates.value_or(true); }
+  bool passed() const noexcept { return (!check || check->passed()) && evidence.separates.value_or(true); }
   std::optional<double> p_value(const HeadScore& head) const;
   std::optional<double> top_k_share(const HeadScore& head) const;
 };
+
+/// Why a streamed model's lock has no causal check.
+inline constexpr const char* kNoCausalCheck =
+    "not made: it takes two more passes, and each would read the whole model again";
 
 /// The lock is not written yet.
 SafetyLock extract(Session& session, ExtractOptions options, Extraction& result);

@@ -105,7 +105,8 @@ Json extraction_json(const ExtractOptions& options, const SafetyLock& lock, cons
            {{"permutation", permutation_json(e)},
             {"stability", stability_json(e.evidence)},
             {"paper", paper_json(e.evidence)}}},
-          {"causal_check", to_json(e.check)}};
+          {"causal_check", e.check ? to_json(*e.check) : Json(nullptr)},
+          {"causal_check_omitted", e.check ? Json(nullptr) : Json(kNoCausalCheck)}};
 }
 
 }  // namespace safetylock::cli

@@ -81,6 +81,11 @@ std::string verdict(const Session& session, const CausalCheck& check) {
   return session.terminal().styled(Stream::out, Style::red, "FAILED") + ": " + reasons;
 }
 
+std::string check_text(const Session& session, const std::optional<CausalCheck>& check) {
+  if (!check) return std::string("  ") + kNoCausalCheck;
+  return check_table(*check) + "  " + verdict(session, *check);
+}
+
 }  // namespace
 
 std::string extraction_report(const Session& session, const ExtractOptions& options, const SafetyLock& lock,
@@ -95,7 +100,7 @@ std::string extraction_report(const Session& session, const ExtractOptions& opti
          session.heading("Best " + std::to_string(shown) + " heads") + "\n" + head_table(lock, e) +
          session.heading("Evidence for the ranking") + "\n" + evidence_facts(lock, e) +
          session.heading("Causal check: refusal margin of the base itself, without and with the lock") +
-         "\n" + check_table(e.check) + "  " + verdict(session, e.check) + "\n";
+         "\n" + check_text(session, e.check) + "\n";
 }
 
 }  // namespace safetylock::cli

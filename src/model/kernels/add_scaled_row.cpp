@@ -54,4 +54,13 @@ void add_scaled_row(const at::Tensor& rows, const at::Tensor& vector, const at::
   });
 }
 
+void add_term(const at::Tensor& rows, const RowTerm& term) {
+  if (!term.vector.defined()) return;
+  if (term.strengths.defined()) {
+    add_scaled_row(rows, term.vector, term.strengths);
+  } else {
+    add_row(rows, term.vector);
+  }
+}
+
 }  // namespace safetylock

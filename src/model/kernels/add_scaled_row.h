@@ -14,6 +14,13 @@ void add_row(const at::Tensor& rows, const at::Tensor& vector);
 /// bits. On the CPU one kernel, elsewhere add_scaled_row_by_operators.
 void add_scaled_row(const at::Tensor& rows, const at::Tensor& vector, const at::Tensor& strengths);
 
+/// What a lock adds to the rows of a layer: strengths[n] * vector, or vector where all rows are alike.
+struct RowTerm {
+  at::Tensor vector;  ///< [E]: float32 with strengths, else in the rows' dtype; undefined: nothing is added
+  at::Tensor strengths;  ///< [N, 1] float32, or undefined
+};
+void add_term(const at::Tensor& rows, const RowTerm& term);
+
 /// The same in libtorch's operators: on CUDA, and in the tests.
 void add_scaled_row_by_operators(const at::Tensor& rows, const at::Tensor& vector,
                                  const at::Tensor& strengths);
