@@ -147,7 +147,7 @@ def load(folder):
             bad = [c for c, v in row.items() if type(v) is not TYPES.get(c, str)
                    or isinstance(v, str) and (not words(v) or v != v.strip() or "  " in v)]
             if bad:
-                fail(f"{where}: empty, padded or non-text value in {bad}")
+                fail(f"{where}: empty or padded value, or one of the wrong type, in {bad}")
                 continue
             rows.append(row)
         if not least <= len(rows) <= most:
