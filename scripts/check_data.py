@@ -470,6 +470,12 @@ def check_gate(data):
     for name in ("gate_lookalikes.jsonl", "benign_lookalikes.jsonl", "benign.jsonl"):
         prompts = [r["prompt"] for r in data.get(name, [])]
         print(f"  taken for harmful in {name}: {sum(map(trained.harmful, prompts))} of {len(prompts)}")
+    # Words of harm learned elsewhere: what a model brings along, whatever the gate is trained on.
+    elsewhere = Bag([{"prompt": r["prompt"], "harmful": side} for side, names in (
+        (True, ("pairs.jsonl", "harmful_validation.jsonl", "harmful_heldout.jsonl")),
+        (False, ("benign.jsonl", "benign_lookalikes.jsonl"))) for name in names for r in data.get(name, [])])
+    print(f"  trained on the other files' prompts: {elsewhere.told_apart(rows):.3f} of the twins of gate.jsonl told apart, "
+          f"{elsewhere.told_apart(held):.3f} of gate_heldout.jsonl")
 
 
 def check_probes(data):
