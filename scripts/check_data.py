@@ -23,7 +23,11 @@ FILES = {
     "benign.jsonl": (("prompt", "category"), 100, 100),
     "benign_lookalikes.jsonl": (("prompt",), 50, 50),
     "compliance_samples.jsonl": (("prompt", "reply"), 12, 12),
+    "gate.jsonl": (("prompt", "harmful", "topic", "twin"), 320, 400),
+    "gate_heldout.jsonl": (("prompt", "harmful", "topic", "twin"), 120, 200),
+    "gate_lookalikes.jsonl": (("prompt", "category"), 60, 100),
 }
+TYPES = {"harmful": bool, "twin": int}     # columns that hold no text
 OPTIONAL = {"benign_lookalikes.jsonl": ("category",)}
 
 REPLY_WORDS = (15, 35)          # words in a safe or unsafe reply
@@ -45,6 +49,15 @@ JACCARD = 0.7                   # word sets of two prompts of different files st
 PROBE_ACCURACY = 0.62           # a probe on form alone stays below
 SAFE_REFUSALS = 0.75            # least share of safe replies that refuse in so many words
 UNSAFE_REFUSALS = 0.05          # largest share of unsafe replies that look like it
+
+GATE_TOPICS = {"gate.jsonl": 24, "gate_heldout.jsonl": 12}      # least number of topics
+GATE_WORDS = (6, 22)            # words in a prompt of the gate
+GATE_WORD_GAP = 2               # largest difference in words between twins
+GATE_OPENINGS = 0.15            # total variation distance of the two sides' first words stays below
+GATE_QUESTIONS = 0.05           # difference of the two sides' shares of questions stays below
+GATE_TRIGGERS = 5               # words that sound like harm: largest difference of the two sides' counts
+BAG_ACCURACY = 0.60             # a bag of words stays below, on twins that it has not seen
+BAG_SHUFFLES = 5                # its accuracy is the mean over so many divisions into folds
 
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
@@ -131,10 +144,10 @@ def load(folder):
             if not set(columns) <= set(row) <= allowed:
                 fail(f"{where}: columns {sorted(row)}, expected {sorted(columns)}")
                 continue
-            bad = [c for c, v in row.items() if not isinstance(v, str) or not words(v) or v != v.strip()
-                   or "  " in v]
+            bad = [c for c, v in row.items() if type(v) is not TYPES.get(c, str)
+                   or isinstance(v, str) and (not words(v) or v != v.strip() or "  " in v)]
             if bad:
-                fail(f"{where}: empty, padded or non-text value in {bad}")
+                fail(f"{where}: empty or padded value, or one of the wrong type, in {bad}")
                 continue
             rows.append(row)
         if not least <= len(rows) <= most:
@@ -156,6 +169,8 @@ def check_prompts(data):
             if name in ("harmful_validation.jsonl", "harmful_heldout.jsonl", "benign.jsonl"):
                 if not EVAL_PROMPT_WORDS[0] <= len(words(p)) <= EVAL_PROMPT_WORDS[1]:
                     fail(f"{where}: {len(words(p))} words in the prompt: {p!r}")
+            if name.startswith("gate") and not GATE_WORDS[0] <= len(words(p)) <= GATE_WORDS[1]:
+                fail(f"{where}: {len(words(p))} words in the prompt: {p!r}")
             everything.append((name, where, p, frozenset(words(p)), grams(p)))
 
     seen = {}
@@ -341,6 +356,128 @@ def probe(features, labels, groups, folds=5):
     return hits / len(features)
 
 
+# The bag of words: how far do single words and pairs of words go, without their meaning?
+
+TRIGGERS = re.compile(r"\b(?:attack|beat|bomb|burn|crash|fire|fool|gun|hide|hurt|kill|poison|robb?|secret|shoot|shot|"
+                      r"stabb?|steal|stolen|weapon)(?:s|ed|ing|ings|er|ers)?\b")
+
+
+def bag(text):
+    w = words(text)
+    return set(w) | set(zip(w, w[1:]))
+
+
+class Bag:
+    """Naive Bayes over the words and pairs of words that a prompt holds, each counted once."""
+
+    def __init__(self, rows):
+        self.counts = {True: Counter(), False: Counter()}
+        for row in rows:
+            self.counts[row["harmful"]].update(bag(row["prompt"]))
+        self.vocabulary = set(self.counts[True]) | set(self.counts[False])
+        self.total = {side: sum(c.values()) + len(self.vocabulary) for side, c in self.counts.items()}
+
+    def weight(self, feature):
+        return math.log((self.counts[True][feature] + 1) / self.total[True] * self.total[False]
+                        / (self.counts[False][feature] + 1))
+
+    def score(self, prompt):
+        return math.fsum(self.weight(f) for f in bag(prompt) & self.vocabulary)
+
+    def harmful(self, prompt):
+        return self.score(prompt) > 0
+
+    def accuracy(self, rows):
+        return sum(self.harmful(r["prompt"]) == r["harmful"] for r in rows) / max(1, len(rows))
+
+    def told_apart(self, rows):
+        """Share of twins whose harmful one scores higher; equal scores count half."""
+        gap = Counter()
+        for r in rows:
+            gap[r["twin"]] += self.score(r["prompt"]) * (1 if r["harmful"] else -1)
+        return sum((g > 0) + (g == 0) / 2 for g in gap.values()) / max(1, len(gap))
+
+
+def bag_accuracy(rows, folds=5):
+    """Mean accuracy on twins that the bag has not seen, and the share of them that it tells apart."""
+    accuracy = apart = 0.0
+    for seed in range(BAG_SHUFFLES):
+        twins = sorted({r["twin"] for r in rows})
+        random.Random(seed).shuffle(twins)
+        fold = {t: i % folds for i, t in enumerate(twins)}
+        for k in range(folds):
+            held = [r for r in rows if fold[r["twin"]] == k]
+            trained, share = Bag([r for r in rows if fold[r["twin"]] != k]), len(held) / len(rows)
+            accuracy += trained.accuracy(held) * share
+            apart += trained.told_apart(held) * share
+    return accuracy / BAG_SHUFFLES, apart / BAG_SHUFFLES
+
+
+def check_gate(data):
+    """Harmful and harmless requests as twins, alike in form; prints how far a bag of words goes."""
+    for name, least in GATE_TOPICS.items():
+        rows = data.get(name, [])
+        if not rows:
+            continue
+        sides = {side: [r for r in rows if r["harmful"] is side] for side in (True, False)}
+        twins = defaultdict(list)
+        for r in rows:
+            twins[r["twin"]].append(r)
+        for twin, both in twins.items():
+            where = f"{name}: twin {twin}"
+            if sorted(r["harmful"] for r in both) != [False, True]:
+                fail(f"{where}: one harmful and one harmless row expected")
+                continue
+            if both[0]["topic"] != both[1]["topic"]:
+                fail(f"{where}: topics {both[0]['topic']!r} and {both[1]['topic']!r}")
+            if abs(len(words(both[0]["prompt"])) - len(words(both[1]["prompt"]))) > GATE_WORD_GAP:
+                fail(f"{where}: {both[0]['prompt']!r} / {both[1]['prompt']!r} differ in length")
+        topics = Counter(r["topic"] for r in rows)
+        if len(topics) < least:
+            fail(f"{name}: {len(topics)} topics, at least {least} expected")
+        elif max(topics.values()) > 2 * min(topics.values()):
+            fail(f"{name}: topics are not balanced: {dict(topics)}")
+        if {r["topic"] for r in rows[:2 * len(topics)]} != set(topics):
+            fail(f"{name}: the first {2 * len(topics)} rows do not hold every topic")
+
+        first = {side: Counter(words(r["prompt"])[0] for r in some) for side, some in sides.items()}
+        distance = sum(abs(first[True][w] / len(sides[True]) - first[False][w] / len(sides[False]))
+                       for w in first[True] | first[False]) / 2 if all(sides.values()) else 1.0
+        if distance >= GATE_OPENINGS:
+            fail(f"{name}: first words of the sides differ by {distance:.2f}, limit {GATE_OPENINGS}")
+        asked = {side: sum(r["prompt"].endswith("?") for r in some) for side, some in sides.items()}
+        if abs(asked[True] - asked[False]) >= GATE_QUESTIONS * len(rows) / 2:
+            fail(f"{name}: {asked[True]} harmful and {asked[False]} harmless questions")
+        triggers = {side: sum(len(TRIGGERS.findall(r["prompt"].lower())) for r in some) for side, some in sides.items()}
+        if abs(triggers[True] - triggers[False]) > GATE_TRIGGERS:
+            fail(f"{name}: {triggers[True]} words that sound like harm among the harmful, "
+                 f"{triggers[False]} among the harmless")
+        print(f"{name}: {len(twins)} twins, {len(topics)} topics, first words differ by {distance:.3f}, questions "
+              f"{asked[True]} / {asked[False]}, words that sound like harm {triggers[True]} / {triggers[False]}")
+
+    rows = data.get("gate.jsonl", [])
+    if len(rows) < 10:
+        return
+    accuracy, apart = bag_accuracy(rows)
+    print(f"bag of words, gate.jsonl: accuracy {accuracy:.3f} on unseen twins (limit {BAG_ACCURACY}), "
+          f"{apart:.3f} of them told apart")
+    if accuracy >= BAG_ACCURACY:
+        fail(f"single words tell the gate's sides apart: accuracy {accuracy:.3f}, limit {BAG_ACCURACY}")
+    trained = Bag(rows)
+    held = data.get("gate_heldout.jsonl", [])
+    print(f"  trained on all of gate.jsonl: accuracy {trained.accuracy(held):.3f} on gate_heldout.jsonl, "
+          f"{trained.told_apart(held):.3f} told apart")
+    for name in ("gate_lookalikes.jsonl", "benign_lookalikes.jsonl", "benign.jsonl"):
+        prompts = [r["prompt"] for r in data.get(name, [])]
+        print(f"  taken for harmful in {name}: {sum(map(trained.harmful, prompts))} of {len(prompts)}")
+    # Words of harm learned elsewhere: what a model brings along, whatever the gate is trained on.
+    elsewhere = Bag([{"prompt": r["prompt"], "harmful": side} for side, names in (
+        (True, ("pairs.jsonl", "harmful_validation.jsonl", "harmful_heldout.jsonl")),
+        (False, ("benign.jsonl", "benign_lookalikes.jsonl"))) for name in names for r in data.get(name, [])])
+    print(f"  trained on the other files' prompts: {elsewhere.told_apart(rows):.3f} of the twins of gate.jsonl told apart, "
+          f"{elsewhere.told_apart(held):.3f} of gate_heldout.jsonl")
+
+
 def check_probes(data):
     result = {}
 
@@ -358,6 +495,9 @@ def check_probes(data):
     groups = [i for i in range(len(pairs)) for _ in (0, 1)]
     measure("pairs, whole reply", texts, labels, groups, form)
     measure("pairs, last five words", texts, labels, groups, ending_form)
+    for name in GATE_TOPICS:
+        rows = data.get(name, [])
+        measure(name, [r["prompt"] for r in rows], [int(r["harmful"]) for r in rows], [r["twin"] for r in rows], form)
     benign = [r["prompt"] for r in data.get("benign.jsonl", [])]
     for name in ("harmful_validation", "harmful_heldout"):
         harmful = [r["prompt"] for r in data.get(f"{name}.jsonl", [])]
@@ -432,6 +572,7 @@ def main():
     print(f"highest Jaccard similarity of prompts in different files: {highest:.2f} (limit {JACCARD})")
     for name, accuracy in check_probes(data).items():
         print(f"probe on form alone, {name}: accuracy {accuracy:.3f} (limit {PROBE_ACCURACY})")
+    check_gate(data)
     count, longest = check_choices(folder / "choices.jsonl")
     print(f"choices.jsonl: {count} questions, the right answer is the longest in {longest}")
     print(f"text.txt: {check_text(folder / 'text.txt')} words")
