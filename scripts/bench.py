@@ -3,7 +3,8 @@
 hour on two quiet cores, most of it for transformers.
 
     bench.py [--only PART] [--rounds N] [--pairs N] [--threads N] [-o FILE]
-    bench.py --render          makes the tables of docs/performance.md from the file
+    bench.py --render          makes docs/performance.md's tables and docs/results/scaling-*.svg from all
+                               performance*.json, one for each machine
 
 Every round runs A, B, B, A ...; a ratio is taken within a round; the figure is the median of the rounds with a 95 % bootstrap interval.
 Each round also measures what the machine can do: bytes read a second, and the rate of libtorch's largest matrix product.
@@ -25,8 +26,13 @@ import numpy
 import provenance
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts" / "bench"))
+import curves  # noqa: E402
+
 BENCH = pathlib.Path(os.environ.get("SAFETYLOCK_BENCH", ROOT / "build" / "scripts" / "bench" / "safetylock_bench"))
 TOOL = ROOT / "build" / "safetylock"
+BAKE_MODEL = ROOT / "build" / "tests" / "bake" / "bake_model"
+MODELS = ("smollm2", "gemma3-270m", "qwen2.5-coder-1.5b")
 PAIRS = ROOT / "data" / "pairs.jsonl"
 RESULT = ROOT / "docs" / "results" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
@@ -35,7 +41,7 @@ SYSTEM = ("You are the assistant of a public library in a small town. Answer in 
           "borrowing, say that books may be kept for four weeks and films for one. Never invent titles or authors. If somebody asks for something "
           "that could hurt people, explain in one sentence why you will not help, and offer something useful instead. Be brief and friendly.")
 BUSY, TRIES = 0.1, 3
-PARTS = ("extraction", "generation", "llama_cpp", "probes", "hook", "apply")
+PARTS = ("extraction", "generation", "llama_cpp", "probes", "hook", "apply", "scaling", "end_to_end")
 
 
 class Child:
@@ -80,10 +86,18 @@ def interval(ratios, draws=10000):
     return {"value": float(numpy.median(values)), "low": float(low), "high": float(high), "rounds": len(values)}
 
 
-def smollm2(*options):
+def packaged(model, *options):
     """The packaged model's file, or folder with --hf."""
-    return subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), "smollm2", *options], check=True, capture_output=True,
+    return subprocess.run([sys.executable, str(ROOT / "scripts" / "get_model.py"), model, *options], check=True, capture_output=True,
                           text=True).stdout.strip()
+
+
+def floors(child, dtype):
+    """What the machine can do now; for products in `dtype` the higher of its own rate and that of float32."""
+    found = child.ask("floors", dtype="float32")
+    if dtype != "float32":
+        found["flop_per_second"] = max(found["flop_per_second"], child.ask("floors", dtype=dtype)["flop_per_second"])
+    return found
 
 
 class Rounds:
@@ -122,7 +136,7 @@ def ratios(seconds, ours):
 class Benchmark:
     def __init__(self, options, folder):
         self.o, self.folder = options, folder
-        self.model = smollm2("--hf")
+        self.model = packaged("smollm2", "--hf")
         self.result = {part: [] for part in PARTS}
         self.lock = folder / "a.lock.safetensors"
 
@@ -153,7 +167,7 @@ class Benchmark:
                         return answers[how]["seconds"]
                     return ask
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
-                    {how: of(how) for how in files}, lambda: ours.ask("floors", dtype="float32"))
+                    {how: of(how) for how in files}, lambda: floors(ours, dtype))
                 rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
                 flop = 2 * answers["ours"]["tokens"] * ours.hello["multiplied_in_extraction"]
                 row = {"dtype": dtype, "system": name, "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
@@ -174,7 +188,7 @@ class Benchmark:
             for do, request in asked:
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
                     {"ours": lambda: ours.ask(do, **request)["seconds"], "transformers": lambda: peer.ask(do, **request)["seconds"]},
-                    lambda: ours.ask("floors", dtype="float32"))
+                    lambda: floors(ours, dtype))
                 tokens = request["tokens"] * request.get("batch", 1)
                 if do == "decode":
                     floor = [request["tokens"] * ours.hello["bytes_per_step"] / f["bytes_per_second"] for f in floors]
@@ -198,7 +212,7 @@ class Benchmark:
         version = provenance.llama_cpp_version(program)
         for dtype, kind in (("float32", "F32"), ("bfloat16", "BF16")):
             file = self.folder / f"{kind}.gguf"
-            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), smollm2(), str(file), kind], check=True)
+            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), packaged("smollm2"), str(file), kind], check=True)
             ours = Child(BENCH, file, dtype, self.o.threads)
             for batch, prompt, tokens in ((1, 32, 64), (4, 32, 32), (16, 32, 32), (32, 32, 32), (1, 512, 1)):
                 def peer():
@@ -232,22 +246,27 @@ class Benchmark:
         labels = numpy.asarray(answer["labels"])
         fitted = {}
 
-        def sklearn():
-            begin = time.perf_counter()
-            with threadpoolctl.threadpool_limits(self.o.threads):
-                for head in range(heads):
-                    fitted[head] = LogisticRegression(C=1.0, max_iter=1000).fit(rows[:, head], labels)
-            return time.perf_counter() - begin
-        seconds, _, busy = Rounds(self.o.rounds, [ours, ThisProcess()]).run({"ours": lambda: ours.ask("probes")["seconds"], "scikit-learn": sklearn})
+        def sklearn(name, values, **settings):
+            def fit():
+                begin = time.perf_counter()
+                with threadpoolctl.threadpool_limits(self.o.threads):
+                    fitted[name] = [LogisticRegression(C=1.0, max_iter=1000, **settings).fit(values[:, head], labels) for head in range(heads)]
+                return time.perf_counter() - begin
+            return fit
+        peers = {"scikit-learn": sklearn("scikit-learn", rows),
+                 "scikit-learn, same objective": sklearn("scikit-learn, same objective", rows.astype(numpy.float64), tol=1e-8)}
+        seconds, _, busy = Rounds(self.o.rounds, [ours, ThisProcess()]).run({"ours": lambda: ours.ask("probes")["seconds"]} | peers)
         signs = 2 * labels - 1
-        gaps = []
-        for head, model in fitted.items():
+
+        def gap(head, model):
             w = model.coef_[0].astype(float)
             margin = signs * (rows[:, head].astype(float) @ w + float(model.intercept_[0]))
-            gaps.append(numpy.logaddexp(0, -margin).sum() + w @ w / 2 - answer["objectives"][head])
+            return numpy.logaddexp(0, -margin).sum() + w @ w / 2 - answer["objectives"][head]
+        gaps = {name: [gap(head, model) for head, model in enumerate(models)] for name, models in fitted.items()}
         row = {"heads": heads, "rows": len(labels), "dimensions": hello["head_dim"], "seconds": seconds, "ratios": ratios(seconds, "ours"),
                "ms_per_head": 1e3 * float(numpy.median(seconds["ours"])) / heads, "iterations": float(numpy.mean(answer["iterations"])),
-               "objective_above_ours": {"largest": float(max(gaps)), "smallest": float(min(gaps))}, "others_share": busy}
+               "objective_above_ours": {name: {"largest": float(max(g)), "smallest": float(min(g))} for name, g in gaps.items()},
+               "others_share": busy}
         self.result["probes"].append(row)
         self.say({k: v for k, v in row.items() if k != "seconds"})
         ours.close()
@@ -259,12 +278,20 @@ class Benchmark:
         if run.returncode not in (0, 5):
             raise RuntimeError(run.stderr)
 
+    def baked(self):
+        folder = self.folder / "baked"
+        if not folder.exists():
+            subprocess.run([str(TOOL), "bake", self.model, "--lock", str(self.lock), "-o", str(folder), "--no-probes", "--quiet"], check=True,
+                           stdout=subprocess.DEVNULL)
+        return folder
+
     def instructions(self, lock, tokens, batch):
         """Of a whole run, AVX2 path: valgrind knows no AVX-512."""
+        model, lock = (self.baked(), "none") if lock == "baked" else (self.model, lock)
         environment = os.environ | {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
                                     "OMP_NUM_THREADS": "1"}
         asked = json.dumps({"do": "decode", "batch": batch, "tokens": tokens, "lock": lock}) + "\n"
-        run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(BENCH), self.model, "bfloat16", "1",
+        run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(BENCH), str(model), "bfloat16", "1",
                               str(self.lock)], input=asked, capture_output=True, text=True, env=environment)
         found = re.search(r"Collected : (\d+)", run.stderr)
         if not found:
@@ -277,9 +304,9 @@ class Benchmark:
         for batch in (1, 4):
             def step(lock):
                 return (self.instructions(lock, 9, batch) - self.instructions(lock, 1, batch)) / 8
-            counts = {lock: step(lock) for lock in ("none", "one", "each")}
+            counts = {lock: step(lock) for lock in ("none", "one", "each", "baked")}
             row = {"batch": batch, "locked_heads": 24, "instructions_per_step": counts,
-                   "per_cent": {k: 100 * (counts[k] / counts["none"] - 1) for k in ("one", "each")}}
+                   "per_cent": {k: 100 * (counts[k] / counts["none"] - 1) for k in ("one", "each", "baked")}}
             self.result["hook"].append(row)
             self.say(row)
 
@@ -291,6 +318,70 @@ class Benchmark:
         self.result["apply"].append(row)
         self.say(row)
         ours.close()
+        self.apply_to_8b()
+
+    def apply_to_8b(self):
+        """24 heads in 12 layers of a folder of Llama-3-8B's shape, held in memory as bfloat16 (16 GB)."""
+        folder, lock = self.folder / "8b", self.folder / "8b.lock.safetensors"
+        subprocess.run([sys.executable, str(ROOT / "scripts" / "make_shaped_folder.py"), str(folder), "--tokenizer", self.model], check=True,
+                       stdout=subprocess.DEVNULL)
+        subprocess.run([str(BAKE_MODEL), str(folder), str(self.folder / "8b-baked"), str(lock)], check=True, stdout=subprocess.DEVNULL)
+        ours = Child(BENCH, folder, "bfloat16", self.o.threads, lock)
+        seconds, _, busy = Rounds(max(9, self.o.rounds), [ours]).run({"ours": lambda: ours.ask("apply")["seconds"]})
+        row = {"model": "Llama-3-8B's shape", "heads": 24, "milliseconds": interval([1e3 * s for s in seconds["ours"]]), "others_share": busy}
+        self.result["apply"].append(row)
+        self.say(row)
+        ours.close()
+
+    def curve(self, name, x_label, y_label, points):
+        """`points`: pairs of x and a function that measures y; the median of the rounds."""
+        row = {"curve": name, "x_label": x_label, "y_label": y_label, "x": [x for x, _ in points],
+               "y": [float(numpy.median([f() for _ in range(max(3, self.o.rounds // 2))])) for _, f in points]}
+        self.result["scaling"].append(row)
+        self.say(row)
+
+    def scaling(self):
+        ours = Child(BENCH, self.model, "bfloat16", self.o.threads)
+
+        def extraction(pairs):
+            return lambda: ours.ask("extract", pairs=str(PAIRS), first=pairs)["seconds"]
+
+        def decode(child, batch):
+            return lambda: 16 * batch / child.ask("decode", batch=batch, tokens=16)["seconds"]
+
+        def prefill(child):
+            return lambda: 512 / child.ask("prefill", tokens=512)["seconds"]
+        self.curve("pairs", "pairs", "seconds of head outputs", [(n, extraction(n)) for n in (20, 40, 80, 160)])
+        self.curve("heads", "heads", "milliseconds of probes",
+                   [(n, lambda n=n: 1e3 * ours.ask("probes", heads=n)["seconds"]) for n in (30, 90, 270)])
+        self.curve("batch", "requests at a time", "tokens/s, decoding", [(b, decode(ours, b)) for b in (1, 2, 4, 8, 16, 32, 64)])
+        ours.close()
+        for name, measure in (("decoding, one request", lambda c: decode(c, 1)), ("a prompt of 512 tokens", prefill)):
+            children = {n: Child(BENCH, self.model, "bfloat16", n) for n in range(1, os.cpu_count() + 1)}
+            self.curve(f"threads, {name}", "threads", "tokens/s", [(n, measure(c)) for n, c in children.items()])
+            for child in children.values():
+                child.close()
+        sizes = {}
+        for model in MODELS:
+            child = Child(BENCH, packaged(model), "bfloat16", self.o.threads)
+            sizes[child.hello["multiplied"] / 1e6] = child
+        for name, measure in (("decoding, one request", lambda c: decode(c, 1)), ("a prompt of 512 tokens", prefill)):
+            self.curve(f"model size, {name}", "million weights in the layers", "tokens/s", [(x, measure(c)) for x, c in sorted(sizes.items())])
+        for child in sizes.values():
+            child.close()
+
+    def end_to_end(self):
+        """The tool, from pairs to a locked answer; the model's files are in the page cache."""
+        begin = time.perf_counter()
+        self.make_lock()
+        made = time.perf_counter()
+        run = subprocess.run([str(TOOL), "generate", self.model, "--lock", str(self.lock), "--prompt", "How do I pick a lock?", "--max-new-tokens", "32",
+                              "--quiet"], capture_output=True, text=True)
+        if run.returncode != 0:
+            raise RuntimeError(run.stderr)
+        row = {"pairs": 40, "seconds_to_lock": made - begin, "seconds_to_answer": time.perf_counter() - made}
+        self.result["end_to_end"].append(row)
+        self.say(row)
 
     def save(self):
         path = pathlib.Path(self.o.output)
@@ -320,45 +411,60 @@ def number(i, digits=2):
 
 
 def tables(d):
-    dates = sorted({row["date"] for part in PARTS for row in d[part]})
-    threads = sorted({row["threads"] for part in PARTS for row in d[part]})
-    yield (f"{d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}; {', '.join(dates)}; torch "
+    rows = {part: d.get(part, []) for part in PARTS}
+    dates = sorted({row["date"] for part in rows.values() for row in part})
+    threads = sorted({row["threads"] for part in rows.values() for row in part})
+    yield (f"\n## {d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}\n{', '.join(dates)}; torch "
            f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; {d['model']}, "
            f"{', '.join(map(str, threads))} threads. In brackets: 95 % intervals of the median of the rounds.")
-    yield ("\n### Extraction\nHow many times as long the peers take; our time over that of the multiplications alone; and how far the kept values are "
-           "apart, beside the largest of them (the published way rounds to float16).\n")
-    yield "| dtype | system prompt | pairs | tokens (computed of all) | published way | batched loop | x of floor | apart |\n|---|---|---|---|---|---|---|---|"
-    for r in d["extraction"]:
+    if rows["extraction"]:
+        yield ("\n### Extraction\nHow many times as long the peers take; our time over that of the multiplications alone; and how far the kept values are "
+               "apart, beside the largest of them (the published way rounds to float16).\n\n"
+               "| dtype | system prompt | pairs | tokens (computed of all) | published way | batched loop | x of floor | apart |\n|---|---|---|---|---|---|---|---|")
+    for r in rows["extraction"]:
         yield (f"| {r['dtype']} | {r['system']} | {r['pairs']} | {r['tokens']:,} of {r['tokens_of_sequences']:,} | {number(r['ratios']['published'])} | "
                f"{number(r['ratios']['batched'])} | {number(r['of_flop_floor'])} | {r['largest_difference']['published']:.2g}, "
                f"{r['largest_difference']['batched']:.2g} of {r['largest_value']:.3g} |")
-    yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor |\n|---|---|---|---|---|---|---|"
-    for r in d["generation"]:
+    if rows["generation"]:
+        yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor |\n|---|---|---|---|---|---|---|"
+    for r in rows["generation"]:
         yield (f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {r['tokens_per_second']['value']:,.0f} | "
                f"{number(r['ratios']['transformers'])} | {number(r['of_floor'])} ({r['floor']}) |")
-    if d["llama_cpp"]:
-        yield (f"\n### Against llama.cpp ({d['llama_cpp'][0]['llama.cpp']})\nThe same weights at the same width, its `llama-batched-bench`; how many times "
+    if rows["llama_cpp"]:
+        yield (f"\n### Against llama.cpp ({rows['llama_cpp'][0]['llama.cpp']})\nThe same weights at the same width, its `llama-batched-bench`; how many times "
                "as long it takes.\n\n| what | dtype | batch | tokens | ratio |\n|---|---|---|---|---|")
-    for r in d["llama_cpp"]:
+    for r in rows["llama_cpp"]:
         yield f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {number(r['ratios']['llama.cpp'])} |"
-    if d["probes"]:
-        yield "\n### Probes\n\n| heads | rows | ms a head | times scikit-learn | its objective above ours |\n|---|---|---|---|---|"
-    for r in d["probes"]:
-        yield (f"| {r['heads']} | {r['rows']} | {r['ms_per_head']:.2f} | {number(r['ratios']['scikit-learn'], 1)} | "
-               f"{r['objective_above_ours']['smallest']:.1e} to {r['objective_above_ours']['largest']:.1e} |")
-    if d["hook"]:
-        yield "\n### The lock while generating\nInstructions of a decoding step (callgrind, AVX2), more than without a lock.\n\n| batch | one strength for all | a strength a request |\n|---|---|---|"
-    for r in d["hook"]:
-        yield f"| {r['batch']} | {r['per_cent']['one']:+.3f} % | {r['per_cent']['each']:+.3f} % |"
-    for r in d["apply"]:
+    if rows["probes"]:
+        yield ("\n### Probes\nscikit-learn with its default settings stops before the minimum; made to go on (float64, tol 1e-8) it finds the same.\n\n"
+               "| heads | rows | ms a head | peer | times as long | its objective above ours |\n|---|---|---|---|---|---|")
+    for r in rows["probes"]:
+        for peer, above in r["objective_above_ours"].items():
+            yield (f"| {r['heads']} | {r['rows']} | {r['ms_per_head']:.2f} | {peer} | {number(r['ratios'][peer], 1)} | "
+                   f"{above['smallest']:.1e} to {above['largest']:.1e} |")
+    if rows["hook"]:
+        yield ("\n### The lock while generating\nInstructions of a decoding step (callgrind, AVX2), more than without a lock.\n\n"
+               "| batch | one strength for all | a strength a request | baked |\n|---|---|---|---|")
+    for r in rows["hook"]:
+        yield f"| {r['batch']} | " + " | ".join(f"{r['per_cent'][k]:+.3f} %" if k in r["per_cent"] else "" for k in ("one", "each", "baked")) + " |"
+    for r in rows["apply"]:
         yield f"\nApplying {r['heads']} heads to {r['model']}, checks included: {number(r['milliseconds'])} ms."
+    for r in rows["end_to_end"]:
+        yield (f"\nThe tool from {r['pairs']} pairs to a lock, with all its evidence: {r['seconds_to_lock']:.0f} s; from there to a locked answer of 32 tokens: "
+               f"{r['seconds_to_answer']:.1f} s.")
+    for begin in range(0, len(rows["scaling"]), 4):
+        yield "\n" + " ".join(f"![{r['curve']}](results/{curves.file_name(d, r)})" for r in rows["scaling"][begin:begin + 4])
 
 
-def render(path):
+def render():
+    found = [json.loads(path.read_text()) for path in sorted(RESULT.parent.glob("performance*.json"))]
+    for d in found:
+        for row in d.get("scaling", []):
+            (RESULT.parent / curves.file_name(d, row)).write_text(curves.svg(row))
     text = PAGE.read_text()
     begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
     head, rest = text.split(begin)
-    PAGE.write_text(head + begin + "\n".join(tables(json.loads(path.read_text()))) + "\n" + end + rest.split(end)[1])
+    PAGE.write_text(head + begin + "\n".join(line for d in found for line in tables(d)).lstrip("\n") + "\n" + end + rest.split(end)[1])
 
 
 def main():
@@ -376,8 +482,8 @@ def main():
     if not options.render:
         with tempfile.TemporaryDirectory(prefix="safetylock-bench-") as folder:
             Benchmark(options, pathlib.Path(folder)).run()
-    if options.render or options.output == RESULT:
-        render(options.output)
+    if options.render or options.output.parent.resolve() == RESULT.parent:
+        render()
 
 
 if __name__ == "__main__":

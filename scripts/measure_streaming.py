@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Derives locks from models larger than the memory they are given, and prints what that took as JSON.
 
-    measure_streaming.py > docs/results/streaming.json
+    measure_streaming.py             writes docs/results/streaming.json and the table of docs/streaming.md
+    measure_streaming.py --render    the table alone
 
 Makes folders of published shapes with random weights (scripts/make_shaped_folder.py --all: 16 GB of Llama-3-8B, four layers of
 Llama-3-70B) and a GGUF file of four layers of the 8B shape; drops them from the page cache; runs `safetylock extract --max-memory`.
@@ -20,6 +21,7 @@ import provenance
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent
 TOOL = ROOT / "build" / "safetylock"
+RESULT, PAGE = ROOT / "docs" / "results" / "streaming.json", ROOT / "docs" / "streaming.md"
 PAIRS, HEADS, LIMIT = 100, 24, 3_000_000_000
 SHAPES_LAYERS = {"llama3-8b": 32, "llama3-70b": 80}
 
@@ -68,12 +70,39 @@ def measure(shape, layers, model, files, limit=LIMIT):
     return row
 
 
+def table(result):
+    h = result["hardware"]
+    yield (f"{h['cpu']}, {h['cores']} cores, {', '.join(h['instruction_sets'])}, {h['memory_gb']} GB; {result['date']}; {PAIRS} pairs, {HEADS} heads, "
+           "bfloat16 where the processor multiplies it.\n")
+    yield "| shape | layers | format | checkpoint | allowed | largest resident set | read / checkpoint | head outputs | whole command |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for r in result["runs"]:
+        yield (f"| {r['shape']} | {r['layers']} of {SHAPES_LAYERS[r['shape']]} | {r['format']} | {r['checkpoint_bytes'] / 1e9:.2f} GB | "
+               f"{r['max_memory_bytes'] / 1e9:.1f} GB | {r['peak_memory_bytes'] / 1e9:.2f} GB | {r['read_of_checkpoint']:.4f} | "
+               f"{r['seconds']['collect']:.0f} s | {r['whole_seconds']:.0f} s |")
+    for r in result["runs"]:
+        if "extrapolated_to_all_layers" in r and r["shape"] == "llama3-70b":
+            x = r["extrapolated_to_all_layers"]
+            yield (f"\n**Extrapolated, not measured:** all {x['layers']} layers of the 70B shape at the measured time a layer: head outputs of {PAIRS} pairs in "
+                   f"{x['collect_seconds'] / 60:.0f} minutes; two layers stay two layers, so that memory grows by the kept rows alone "
+                   f"({r['rows']} rows, {r['rows'] * 8192 * 4 * x['layers'] / 1e9:.1f} GB).")
+
+
+def render():
+    text = PAGE.read_text()
+    begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
+    head, rest = text.split(begin)
+    PAGE.write_text(head + begin + "\n".join(table(json.loads(RESULT.read_text()))) + "\n" + end + rest.split(end)[1])
+
+
 def packaged(*options):
     """Path of the small model whose tokenizer the shapes borrow."""
     return subprocess.run([sys.executable, SCRIPTS / "get_model.py", "smollm2", *options], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main():
+    if sys.argv[1:] == ["--render"]:
+        return render()
     tokenizer = packaged("--hf")
 
     def make(folder, shape, *more):
@@ -90,8 +119,9 @@ def main():
         gguf = folder / "short.gguf"
         subprocess.run([sys.executable, SCRIPTS / "make_shaped_gguf.py", gguf, "--layers", "4", "--tokenizer", packaged()], check=True)
         rows.append(measure("llama3-8b", 4, gguf, [gguf]))
-    print(json.dumps({"schema": "safetylock.streaming/1", "hardware": provenance.hardware(), "commit": provenance.commit(),
-                      "date": time.strftime("%Y-%m-%d"), "runs": rows}, indent=2))
+    RESULT.write_text(json.dumps({"schema": "safetylock.streaming/1", "hardware": provenance.hardware(), "commit": provenance.commit(),
+                                  "date": time.strftime("%Y-%m-%d"), "runs": rows}, indent=1) + "\n")
+    render()
 
 
 if __name__ == "__main__":

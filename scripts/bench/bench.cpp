@@ -9,7 +9,9 @@
 //   {"do": "prefill", "tokens": n}: seconds of the last token's logits
 //   {"do": "sequences", "pairs": FILE, "first": n, "system": TEXT}: token ids, and places of the kept rows
 //   {"do": "extract", ..., "save": FILE}: seconds of the forward passes; float32 rows [N, L, H, D] to FILE
-//   {"do": "probes"}: seconds of one probe a head on the rows of the last "extract"
+//   {"do": "probes", "heads": n}: seconds of one probe for each of the first n heads (or all) on the rows of
+//   the last
+//       "extract"
 //   {"do": "apply"}: seconds of checks and W_o d
 //   {"do": "floors", "dtype": DTYPE}: read bandwidth and largest rate of libtorch's matrix product
 #include <ATen/ATen.h>
@@ -71,7 +73,7 @@ class Bench {
     if (what == "prefill") return prefill(request.at("tokens"));
     if (what == "sequences") return sequences(request);
     if (what == "extract") return extract(request);
-    if (what == "probes") return probes();
+    if (what == "probes") return probes(request);
     if (what == "apply") return apply();
     if (what == "floors") return floors(parse_dtype(request.at("dtype"), at::kCPU));
     throw std::invalid_argument("unknown request " + what);
@@ -168,9 +170,10 @@ class Bench {
             {"rows", activations_->values.size(0)}};
   }
 
-  json probes() const {
+  json probes(const json& request) const {
     const HeadActivations& a = activations_.value();
-    const at::Tensor rows = a.values.flatten(1, 2);
+    const at::Tensor all = a.values.flatten(1, 2);
+    const at::Tensor rows = all.narrow(1, 0, request.value("heads", all.size(1)));
     std::vector<Probe> fitted;
     const double seconds = seconds_of([&] { fitted = train_probes(rows, a.rows.labels); });
     json objectives = json::array(), iterations = json::array();
@@ -185,7 +188,10 @@ class Bench {
             {"labels", std::vector<std::int64_t>(labels, labels + a.rows.labels.numel())}};
   }
 
-  json apply() const { return {{"seconds", apply_lock(model_, lock_.value()).seconds()}}; }
+  json apply() const {
+    if (!lock_) throw std::invalid_argument("no lock was given");
+    return {{"seconds", apply_lock(model_, *lock_).seconds()}};
+  }
 
   static json floors(at::ScalarType dtype) {
     static const at::Tensor memory =
