@@ -32,7 +32,8 @@ struct ProbeOptions {
 };
 
 /// One probe for each of M heads. `rows` [n, M, D] (any float dtype), `labels` [n] int64 in {0, 1}. Double
-/// arithmetic. Throws data.single_class, num.nonfinite, arg.shape.
+/// arithmetic; rows on a GPU are worked on there, all heads at once. Throws data.single_class, num.nonfinite,
+/// arg.shape.
 std::vector<Probe> train_probes(const at::Tensor& rows, const at::Tensor& labels,
                                 const ProbeOptions& options = {});
 

@@ -2,6 +2,7 @@
 #include <ATen/Context.h>
 
 #include "model/kernels/residual_norm.h"
+#include "safetylock/probes.h"
 #include "support/tiny_model.h"
 
 namespace safetylock {
@@ -52,6 +53,17 @@ TEST_P(Cuda, HalfPrecisionIsWithinItsRounding) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Cuda, testing::ValuesIn(test::tiny_model_names()),
                          [](const auto& param) { return param.param; });
+
+TEST(CudaProbes, AllHeadsTogetherFindWhatTheCpuFinds) {
+  if (!at::globalContext().hasCUDA()) GTEST_SKIP() << "no CUDA device, or a libtorch without CUDA";
+  at::manual_seed(5);
+  const at::Tensor rows = at::randn({300, 20, 32}), labels = at::randint(2, {300}, at::kLong);
+  rows.select(1, 3).add_(labels.unsqueeze(1));
+  const std::vector<Probe> want = train_probes(rows, labels), found = train_probes(rows.cuda(), labels);
+  ASSERT_EQ(found.size(), want.size());
+  for (size_t h = 0; h < want.size(); ++h)
+    EXPECT_NEAR(found[h].objective, want[h].objective, 1e-6 * want[h].objective) << h;
+}
 
 #if defined(SAFETYLOCK_CUDA_KERNELS)
 // The kernel beside the same steps in libtorch's operators: rows that are read in packs, and ones that are
