@@ -45,7 +45,7 @@ if ! ldd build-cuda/safetylock | grep -q libtorch_cuda; then
   exit 1
 fi
 say "Compiled and linked against $(ldd build-cuda/safetylock | grep -o 'libtorch_cuda.so' | head -1) of $prefix"
-nm -C build-cuda/safetylock | grep -q "safetylock::cuda::launch_residual_norm" || { say "The CUDA kernels are not in the tool."; exit 1; }
+nm -C build-cuda/safetylock | grep "safetylock::cuda::launch_residual_norm" >/dev/null || { say "The CUDA kernels are not in the tool."; exit 1; }
 if nvidia-smi -L >/dev/null 2>&1; then
   ctest --test-dir build-cuda --output-on-failure -R '[Cc]uda'
 else

@@ -12,7 +12,7 @@
 //   {"do": "probes", "heads": n}: seconds of one probe for each of the first n heads (or all) on the rows of
 //   the last
 //       "extract"
-//   {"do": "apply"}: seconds of checks and W_o d
+//   {"do": "apply"}: seconds of applying the lock, and of its parts by themselves: checks, and W_o d
 //   {"do": "floors", "dtype": DTYPE}: read bandwidth and largest rate of libtorch's matrix product
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -30,6 +30,7 @@
 #include "model/causal_lm_impl.h"
 #include "model/device_dtype.h"
 #include "model/kernels/cpu_clones.h"
+#include "model/steering.h"
 #include "pipeline/lock_biases.h"
 #include "pipeline/reply_sequences.h"
 #include "safetylock/apply.h"
@@ -190,7 +191,15 @@ class Bench {
 
   json apply() const {
     if (!lock_) throw std::invalid_argument("no lock was given");
-    return {{"seconds", apply_lock(model_, *lock_).seconds()}};
+    const double seconds = apply_lock(model_, *lock_).seconds();
+    Interventions made;
+    const double products = seconds_of([&] { made.biases = lock_biases(model_, lock_->heads()); });
+    const ModelConfig& c = model_.config();
+    const double checks = seconds_of([&] {
+      lock_->check_fits(c);
+      check_interventions(made, c.num_hidden_layers, c.hidden_size, model_.device());
+    });
+    return {{"seconds", seconds}, {"checks", checks}, {"products", products}};
   }
 
   static json floors(at::ScalarType dtype) {
