@@ -92,7 +92,7 @@ def packaged(model, *options):
                           text=True).stdout.strip()
 
 
-def floors(child, dtype):
+def limits_now(child, dtype):
     """What the machine can do now; for products in `dtype` the higher of its own rate and that of float32."""
     found = child.ask("floors", dtype="float32")
     if dtype != "float32":
@@ -167,7 +167,7 @@ class Benchmark:
                         return answers[how]["seconds"]
                     return ask
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
-                    {how: of(how) for how in files}, lambda: floors(ours, dtype))
+                    {how: of(how) for how in files}, lambda: limits_now(ours, dtype))
                 rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
                 flop = 2 * answers["ours"]["tokens"] * ours.hello["multiplied_in_extraction"]
                 row = {"dtype": dtype, "system": name, "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
@@ -188,7 +188,7 @@ class Benchmark:
             for do, request in asked:
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
                     {"ours": lambda: ours.ask(do, **request)["seconds"], "transformers": lambda: peer.ask(do, **request)["seconds"]},
-                    lambda: floors(ours, dtype))
+                    lambda: limits_now(ours, dtype))
                 tokens = request["tokens"] * request.get("batch", 1)
                 if do == "decode":
                     floor = [request["tokens"] * ours.hello["bytes_per_step"] / f["bytes_per_second"] for f in floors]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 import numpy
 import torch
@@ -37,6 +38,30 @@ class Interval(unittest.TestCase):
         drift = numpy.asarray([1.0, 2.0, 4.0, 8.0])  # the machine slows down; the ratio does not change
         found = bench.ratios({"ours": list(drift), "peer": list(3 * drift)}, "ours")["peer"]
         self.assertEqual((found["value"], found["low"], found["high"]), (3.0, 3.0, 3.0))
+
+
+class Limits(unittest.TestCase):
+    class Child:
+        def ask(self, do, dtype):
+            return {"bytes_per_second": 5.0, "flop_per_second": {"float32": 10.0, "bfloat16": 80.0, "float16": 3.0}[dtype]}
+
+    def test_products_are_held_against_the_higher_rate(self):
+        for dtype, rate in (("float32", 10.0), ("bfloat16", 80.0), ("float16", 10.0)):
+            self.assertEqual(bench.limits_now(self.Child(), dtype), {"bytes_per_second": 5.0, "flop_per_second": rate})
+
+
+class Curves(unittest.TestCase):
+    def test_every_point_lies_inside_and_is_named(self):
+        row = {"curve": "a < b", "x_label": "x", "y_label": "y", "x": [1, 2, 64], "y": [3.5, 1234.0, 20.0]}
+        root = xml.etree.ElementTree.fromstring(bench.curves.svg(row))
+        circles = [e for e in root.iter() if e.tag.endswith("circle")]
+        self.assertEqual(len(circles), 3)
+        for circle in circles:
+            self.assertTrue(0 < float(circle.get("cx")) < bench.curves.WIDTH and 0 < float(circle.get("cy")) < bench.curves.HEIGHT)
+        self.assertGreater(float(circles[0].get("cy")), float(circles[2].get("cy")))  # 3.5 lies below 20
+        texts = [e.text for e in root.iter() if e.tag.endswith("text")]
+        for text in ("a < b", "1,234", "64", "3.5"):
+            self.assertIn(text, texts)
 
 
 class Binary(unittest.TestCase):
