@@ -51,18 +51,16 @@ std::int64_t usable_processors() {
   return ::sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-HostMemory read_memory(const std::string& meminfo) {
-  HostMemory memory;
-  std::istringstream lines(meminfo);
+/// Bytes of the line "KEY: n kB"; 0 when there is none.
+std::uint64_t bytes_of(const std::string& text, const std::string& key) {
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
-    std::string key;
+    std::string found;
     std::uint64_t kilobytes = 0;
-    if (!(words >> key >> kilobytes)) continue;
-    if (key == "MemTotal:") memory.total = kilobytes * 1024;
-    if (key == "MemAvailable:") memory.available = kilobytes * 1024;
+    if (words >> found >> kilobytes && found == key) return kilobytes * 1024;
   }
-  return memory;
+  return 0;
 }
 
 std::optional<std::uint64_t> number_in(const std::string& path) {
@@ -118,8 +116,11 @@ void narrow_by_groups(HostInfo& host, const std::string& root) {
 }  // namespace
 
 HostInfo read_host(const std::string& root) {
+  const std::string meminfo = text_of(root + "/proc/meminfo");
   HostInfo host{.cpu = read_cpu(text_of(root + "/proc/cpuinfo")),
-                .memory = read_memory(text_of(root + "/proc/meminfo")),
+                .memory = {.total = bytes_of(meminfo, "MemTotal:"),
+                           .available = bytes_of(meminfo, "MemAvailable:"),
+                           .limit = std::nullopt},
                 .nvidia_driver = false};
   host.cpu.usable = usable_processors();
   narrow_by_groups(host, root);
@@ -129,14 +130,7 @@ HostInfo read_host(const std::string& root) {
 }
 
 std::uint64_t process_memory(const std::string& root) {
-  std::istringstream lines(text_of(root + "/proc/self/status"));
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string key;
-    std::uint64_t kilobytes = 0;
-    if (words >> key >> kilobytes && key == "VmRSS:") return kilobytes * 1024;
-  }
-  return 0;
+  return bytes_of(text_of(root + "/proc/self/status"), "VmRSS:");
 }
 
 }  // namespace safetylock
