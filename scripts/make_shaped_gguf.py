@@ -9,6 +9,7 @@ import argparse
 import gguf
 import numpy
 
+import gguf_writing
 import make_shaped_folder as shaped
 
 NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output", "input_layernorm": "attn_norm",
@@ -49,17 +50,13 @@ def main():
     writer.add_layer_norm_rms_eps(1e-5)
     for name, field in gguf.GGUFReader(args.tokenizer).fields.items():
         if name.startswith("tokenizer."):
-            inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-            writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
+            gguf_writing.copy_field(writer, name, field)
     for name, shape in shaped.tensors(c):
         if len(shape) == 1:
             writer.add_tensor(gguf_name(name), numpy.ones(shape, dtype=numpy.float32))
         else:
             writer.add_tensor(gguf_name(name), random_bf16(name, shape), raw_dtype=gguf.GGMLQuantizationType.BF16)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    gguf_writing.finish(writer)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,13 @@
 
     as_gguf.py SOURCE TARGET BF16|F32
 """
+import pathlib
 import sys
 
 import gguf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import gguf_writing  # noqa: E402
 
 
 def main():
@@ -16,16 +20,12 @@ def main():
     for name, field in reader.fields.items():
         if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type"):
             continue
-        inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
+        gguf_writing.copy_field(writer, name, field)
     for tensor in reader.tensors:
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         stored = wanted if values.ndim > 1 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(tensor.name, gguf.quants.quantize(values, stored), raw_dtype=stored)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    gguf_writing.finish(writer)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 
+#include "engine/golden_requests.h"
 #include "engine/token_generator.h"
 #include "support/tiny_model.h"
 
@@ -26,14 +27,8 @@ class FixedGeneration : public testing::TestWithParam<std::string> {};
 // Reference: transformers' greedy tokens. Five requests in three places: batches of 4 and less, of which some
 // slots are idle; places are freed and taken while others go on.
 TEST_P(FixedGeneration, GreedyTokensEqualTransformers) {
-  const Golden golden(GetParam());
   const CausalLM model = load_bare(GetParam());
-  std::vector<TokenRequest> requests;
-  std::vector<std::vector<TokenId>> expected;
-  for (const char* i : {"0", "1", "2", "1", "0"}) {
-    requests.push_back({.prompt_ids = golden.integers(std::string("ids.") + i), .strength = {}});
-    expected.push_back(golden.integers(std::string("greedy.") + i));
-  }
+  const auto [requests, expected] = test::golden_requests(GetParam());
   for (const std::int64_t batch : {1, 3, 5}) {
     const std::vector<TokenResult> found =
         TokenGenerator(model.impl(), {}, requests, options_for(64, batch)).run();

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/golden_requests.h"
 #include "support/tiny_model.h"
 
 namespace safetylock {
@@ -32,14 +33,8 @@ class GoldenGeneration : public testing::TestWithParam<std::string> {};
 // 64 greedy tokens of unequal prompts, one at a time, all at once, and with fewer places than requests, so
 // that later ones join while earlier ones are decoded.
 TEST_P(GoldenGeneration, GreedyTokensEqualTransformersInAnyBatch) {
-  const Golden golden(GetParam());
   const CausalLM model = load_bare(GetParam());
-  std::vector<TokenRequest> requests;
-  std::vector<std::vector<TokenId>> expected;
-  for (const char* i : {"0", "1", "2", "1", "0"}) {
-    requests.push_back({.prompt_ids = golden.integers(std::string("ids.") + i), .strength = {}});
-    expected.push_back(golden.integers(std::string("greedy.") + i));
-  }
+  const auto [requests, expected] = test::golden_requests(GetParam());
   ASSERT_EQ(expected[0].size(), 64U);
   for (const std::int64_t batch : {1, 2, 5, 16}) {
     EXPECT_EQ(tokens_of(run(model, requests, options_for(64, batch))), expected) << "batch " << batch;
