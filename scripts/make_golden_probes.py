@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 from scipy.stats import hypergeom
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "analysis" / "probes.json"
 
@@ -174,10 +174,37 @@ def areas():
     return out
 
 
+def joint_regression():
+    """Several heads in one regression, more features than rows: each head centred and scaled to a mean square of 1 on the
+    training rows, all together scaled to that again."""
+    n, heads, dim, trained = 80, 6, 16, 60
+    x, y = rows_of("offset", 50, n, heads, dim, 1500)
+    blocks = [x[:, h] - x[:trained, h].mean(0) for h in range(heads)]
+    features = np.concatenate([b / np.sqrt((b[:trained] ** 2).sum(1).mean()) for b in blocks], 1) / np.sqrt(heads)
+    out = []
+    for c in (0.1, 1.0, 30.0):
+        model = LogisticRegression(C=c, tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(features[:trained], y[:trained])
+        margins = features @ model.coef_[0] + model.intercept_[0]
+        out.append({"C": c, "judged": margins[trained:].tolist(), "all": margins.tolist()})
+    return {"seed": 50, "n": n, "heads": heads, "dim": dim, "shift": 1500, "trained": trained, "results": out}
+
+
+def calibration():
+    """Platt's scaling of margins that do not separate the labels."""
+    margins = integers(60, 50) * 2.0**-13
+    labels = (integers(61, 50) * 2.0**-13 < margins + 1).astype(int)
+    size = np.sqrt((margins**2).mean())
+    model = LogisticRegression(C=1e3, tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(margins[:, None] / size, labels)
+    log_odds = model.decision_function(margins[:, None] / size)
+    return {"margins": margins.tolist(), "labels": labels.tolist(), "log_odds": log_odds.tolist(),
+            "log_loss": float(log_loss(labels, model.predict_proba(margins[:, None] / size)))}
+
+
 def main() -> int:
     warnings.simplefilter("ignore")  # lbfgs warns when the line search ends at the rounding floor
     golden = {"probes": list(probe_sets()), "ranking": ranking(), "directions": directions(), "areas": areas(),
-              "swapped_labels": swapped_labels(), "chance_overlaps": chance_overlaps()}
+              "swapped_labels": swapped_labels(), "chance_overlaps": chance_overlaps(), "joint_regression": joint_regression(),
+              "calibration": calibration()}
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(golden, indent=1) + "\n")
     print(f"{OUT}: {OUT.stat().st_size} bytes")

@@ -3,7 +3,9 @@
     lock = load("base.lock.safetensors")
     lock.displacement(layer)     what to add to the input of o_proj of that layer
     lock.output_bias(layer, w)   the same behind o_proj, whose weight is w
+    lock.gate                    when it acts, or None: always
 """
+import dataclasses
 import hashlib
 import struct
 from dataclasses import dataclass
@@ -19,6 +21,29 @@ class LockError(ValueError):
     """A file that is no sound lock, or a model that the lock was not made for."""
 
 
+POSITIONS = ("last_token", "template_tail", "message", "message_end")
+GATE_TENSORS = ("gate_layers", "gate_heads", "gate_positions", "gate_weights", "gate_bias")
+GATE_KEYS = ("gate_threshold", "gate_harmful", "gate_missed", "gate_harmless", "gate_false_alarms", "gate_prompts_digest",
+             "gate_score_mean", "gate_score_sd")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The log-odds of a request being harmful: bias + sum over k of weights[k] . (the output of head heads[k] of layer layers[k],
+    meant over the tokens of positions[k])."""
+    layers: np.ndarray  # int64 [Kg]
+    heads: np.ndarray  # int64 [Kg]
+    positions: np.ndarray  # int64 [Kg]: indices into POSITIONS
+    weights: np.ndarray  # float32 [Kg, D]
+    bias: float
+    threshold: float  # a probability
+
+    def share(self, score, threshold=None):
+        """Of the lock's strength, for log-odds: 1 from the threshold on, and where they are no number; else 0."""
+        threshold = self.threshold if threshold is None else threshold
+        return 1.0 if not np.isfinite(score) or score >= np.log(threshold) - np.log1p(-threshold) else 0.0
+
+
 @dataclass(frozen=True)
 class SafetyLock:
     metadata: dict  # str -> str
@@ -26,6 +51,7 @@ class SafetyLock:
     heads: np.ndarray  # int64 [K]
     directions: np.ndarray  # float32 [K, D], unit rows
     sigmas: np.ndarray  # float32 [K]
+    gate: Gate | None = None
 
     @property
     def alpha(self):
@@ -86,7 +112,25 @@ def load(path):
         raise LockError(f"{path}: heads, directions and sizes do not fit together")
     if not np.isfinite(lock.directions).all() or not (lock.sigmas > 0).all():
         raise LockError(f"{path}: directions have to be finite and sigmas above 0")
-    return lock
+    return dataclasses.replace(lock, gate=gate_of(path, lock, tensors))
+
+
+def gate_of(path, lock, tensors):
+    parts = [name in tensors for name in GATE_TENSORS] + [key in lock.metadata for key in GATE_KEYS]
+    if not any(parts):
+        return None
+    if not all(parts):
+        raise LockError(f"{path}: a part of the gate is missing")
+    gate = Gate(*(tensors[name] for name in GATE_TENSORS[:4]), float(tensors["gate_bias"].item()),
+                float(lock.metadata["gate_threshold"]))
+    count, dim = len(gate.layers), lock.size("head_dim")
+    inside = all(((values >= 0) & (values < limit)).all() for values, limit in (
+        (gate.layers, lock.size("layers")), (gate.heads, lock.size("heads")), (gate.positions, len(POSITIONS))))
+    if count == 0 or gate.weights.shape != (count, dim) or not len(gate.heads) == len(gate.positions) == count or not inside:
+        raise LockError(f"{path}: the gate's heads, weights and sizes do not fit together")
+    if not np.isfinite(gate.weights).all() or not gate.weights.any() or not 0 < gate.threshold < 1:
+        raise LockError(f"{path}: the gate's weights have to be finite, not all 0, and its threshold between 0 and 1")
+    return gate
 
 
 def content_digest(metadata, tensors):

@@ -3,6 +3,11 @@
 By default each locked layer gets a hook that adds the lock to the input of o_proj: it needs no room for a bias, and adapters
 on o_proj see it as well. With method="bias" the lock becomes o_proj.bias, computed in double: no hook runs, save_pretrained
 would write it, and torch.compile sees an ordinary model. remove() undoes either.
+
+A lock with a gate acts on the requests that open it: model.generate(...) first reads each prompt without the lock, and prompts that
+open the gate are answered as under an unconditional lock, the others as by the unlocked model. Gates that read more than the last
+token need to know where the user's message is: `generate(**encode(tokenizer, chats))`. Whatever cannot be read is locked, and so
+is a plain forward pass, which does not say where its prompts end. conditional=False passes the gate over.
 """
 import hashlib
 
@@ -13,29 +18,34 @@ import safetylock_file
 from safetylock_file import LockError
 
 
-def apply(model, lock, alpha=None, method="hook"):
+def apply(model, lock, alpha=None, method="hook", conditional=True, threshold=None):
     """Locks `model` until remove() or the end of a with block. `lock`: a path or a SafetyLock; `alpha`: a strength, or the
-    lock's own. Refuses a lock of another model, and a second lock on the same one."""
+    lock's own; `threshold`: of its gate, or the lock's own. Refuses a lock of another model, and a second lock on the same one."""
     if isinstance(lock, (str, bytes)) or hasattr(lock, "__fspath__"):
         lock = safetylock_file.load(lock)
     if method not in ("hook", "bias"):
         raise ValueError(f'method has to be "hook" or "bias", not {method!r}')
     check_fits(lock, model)
     lock.strength(alpha)
-    projections = o_projections(model, lock)
+    gate = GateReader(model, lock, threshold) if lock.gate is not None and conditional else None
+    if gate is not None and method == "bias":
+        raise LockError('a bias acts on every request: use method="hook", or conditional=False')
+    projections = o_projections(model, lock.locked_layers(), lock)
     if getattr(model, "_safetylock", None) is not None:
         raise LockError("the model is locked already; remove that lock first")
-    applied = Applied(model, [add_hook(p, lock.displacement(i, alpha)) for i, p in projections.items()] if method == "hook"
-                      else add_biases(projections, lock, alpha))
+    applied = Applied(model, [add_hook(p, lock.displacement(i, alpha), gate) for i, p in projections.items()]
+                      if method == "hook" else add_biases(projections, lock, alpha), gate)
     model._safetylock = applied
     return applied
 
 
 class Applied:
-    """What apply() did to a model."""
+    """What apply() did to a model. `gate`: its reader, with the scores of the last call of generate, or None."""
 
-    def __init__(self, model, undo):
-        self._model, self._undo = model, undo
+    def __init__(self, model, undo, gate=None):
+        self._model, self._undo, self.gate = model, list(undo), gate
+        if gate is not None:
+            self._undo.append(gate.wrap_generate())
 
     def remove(self):
         for undo in self._undo:
@@ -49,6 +59,103 @@ class Applied:
 
     def __exit__(self, *exception):
         self.remove()
+
+
+class GateReader:
+    """Asks a lock's gate about the prompts of model.generate and holds what it says for the reply."""
+
+    def __init__(self, model, lock, threshold=None):
+        self.model, self.lock, self.threshold = model, lock, threshold
+        self.shares = None  # of the lock's strength, a prompt each, while generate runs; None: all in full
+        self.scores = []  # log-odds of the last prompts
+        self.reading = False
+        self.projections = o_projections(model, sorted(set(lock.gate.layers.tolist())), lock)
+
+    def wrap_generate(self):
+        own = self.model.generate
+
+        def generate(*args, places=None, **kwargs):
+            ids = kwargs.get("input_ids", kwargs.get("inputs", args[0] if args else None))
+            self.scores = self.read(ids, kwargs.get("attention_mask"), places)
+            self.shares = [self.lock.gate.share(score, self.threshold) for score in self.scores]
+            try:
+                return own(*args, **kwargs)
+            finally:
+                self.shares = None
+
+        self.model.generate = generate
+
+        def undo():
+            del self.model.generate
+
+        return undo
+
+    @torch.no_grad()
+    def read(self, ids, mask=None, places=None):
+        """Log-odds of each prompt of `ids` [B, T], padded on the left or not at all; not a number where a position is unknown.
+        `places`: (first, one past the last) token of the user's message in each row."""
+        if ids is None:
+            raise LockError("the gate reads input_ids; embeddings have none")
+        gate, dim = self.lock.gate, self.lock.size("head_dim")
+        scores = torch.full((len(ids),), gate.bias, dtype=torch.float64)
+
+        def add(layer, values):
+            for k in np.flatnonzero(gate.layers == layer):
+                at = int(gate.heads[k]) * dim
+                weights = torch.from_numpy(gate.weights[k]).double()
+                for row in range(len(ids)):
+                    begin, end = self.tokens(int(gate.positions[k]), ids.shape[1], places[row] if places else None)
+                    # The mean of no rows is not a number, and so is the score then.
+                    mean = values[row, begin:end, at : at + dim].cpu().double().mean(0)
+                    scores[row] += mean @ weights
+
+        hooks = [p.register_forward_pre_hook(lambda _, args, layer=i: add(layer, args[0])) for i, p in self.projections.items()]
+        self.reading = True
+        try:
+            base_of(self.model)(input_ids=ids, attention_mask=mask, use_cache=False)
+        finally:
+            self.reading = False
+            for hook in hooks:
+                hook.remove()
+        return scores.tolist()
+
+    @staticmethod
+    def tokens(position, length, message):
+        """Of a row: from the first to one past the last; none where they are not known."""
+        name = safetylock_file.POSITIONS[position]
+        if name == "last_token":
+            return length - 1, length
+        if message is None:
+            return 0, 0
+        begin, end = message
+        return {"message": (begin, end), "message_end": (end, min(end + 1, length)), "template_tail": (end, length)}[name]
+
+    def rows(self, batch):
+        """A strength for each row of a pass, or None where all have the whole: beams and several replies a prompt stand together."""
+        if self.reading:
+            return [0.0] * batch
+        if self.shares is None:
+            return None
+        if batch % len(self.shares):
+            return None  # not the prompts that were read
+        return [share for share in self.shares for _ in range(batch // len(self.shares))]
+
+
+def encode(tokenizer, chats, **options):
+    """Chats (lists of messages) as model.generate takes them, with `places`: where the last message of the user is."""
+    texts = [tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, **options) for chat in chats]
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    inputs = tokenizer(texts, add_special_tokens=False, return_tensors="pt", padding=True, return_offsets_mapping=True)
+    places = []
+    for row, (chat, text) in enumerate(zip(chats, texts)):
+        content = next(m["content"] for m in reversed(chat) if m["role"] == "user").strip()
+        begin = text.rfind(content)
+        inside = [t for t, (a, b) in enumerate(inputs["offset_mapping"][row].tolist())
+                  if inputs["attention_mask"][row, t] and a < begin + len(content) and b > begin]
+        places.append((inside[0], inside[-1] + 1) if begin >= 0 and inside else None)
+    return {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"], "places": places}
 
 
 def text_config(model):
@@ -95,10 +202,10 @@ def base_of(model):
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def o_projections(model, lock):
-    """layer -> its o_proj, for the locked layers. An adapter's wrapper counts as the o_proj."""
+def o_projections(model, wanted, lock):
+    """layer -> its o_proj, for the layers `wanted`. An adapter's wrapper counts as the o_proj."""
     layers = base_of(model).get_decoder().layers
-    found = {i: layers[i].self_attn.o_proj for i in lock.locked_layers()}
+    found = {i: layers[i].self_attn.o_proj for i in wanted}
     for i, projection in found.items():
         features = getattr(projection, "in_features", None)
         if features is not None and features != lock.size("heads") * lock.size("head_dim"):
@@ -107,7 +214,7 @@ def o_projections(model, lock):
     return found
 
 
-def add_hook(projection, displacement):
+def add_hook(projection, displacement, gate=None):
     vector = torch.from_numpy(displacement)
     held = {}  # (device, dtype) -> the vector there
 
@@ -115,7 +222,13 @@ def add_hook(projection, displacement):
         key = (args[0].device, args[0].dtype)
         if key not in held:
             held[key] = vector.to(device=key[0], dtype=key[1])
-        return (args[0] + held[key], *args[1:])
+        shares = gate.rows(len(args[0])) if gate is not None else None
+        if shares is None:
+            return (args[0] + held[key], *args[1:])
+        if not any(shares):
+            return None
+        rows = torch.tensor(shares, device=key[0], dtype=torch.float64)[:, None, None] * vector.to(key[0])
+        return (args[0] + rows.to(key[1]), *args[1:])
 
     return projection.register_forward_pre_hook(add).remove
 

@@ -2,12 +2,13 @@
 for all others that are built alike. Nothing is baked: the model's files stay as they are.
 
     pip install ./examples/python
-    SAFETYLOCK_LOCK=base.lock.safetensors [SAFETYLOCK_ALPHA=6] vllm serve MODEL
+    SAFETYLOCK_LOCK=base.lock.safetensors [SAFETYLOCK_ALPHA=6] [SAFETYLOCK_GATE=off] vllm serve MODEL
 
 While the weights are loaded, W_o d of each locked layer is computed in double from the whole W_o of the checkpoint, on every
 rank alike, and becomes the bias of the row-parallel o_proj, which vLLM adds on rank 0 alone. As a parameter it costs nothing and
 survives CUDA graphs and torch.compile. Whatever prevents that ends the start: no server answers unlocked.
 """
+import dataclasses
 import importlib
 import logging
 import os
@@ -48,7 +49,7 @@ def __getattr__(name):
     base = getattr(importlib.import_module(f"vllm.model_executor.models.{MODULES[architecture]}"), architecture)
 
     def load_weights(self, weights):
-        lock = safetylock_file.load(os.environ["SAFETYLOCK_LOCK"])
+        lock = ungated(safetylock_file.load(os.environ["SAFETYLOCK_LOCK"]))
         check_fits(lock, architecture, self.config)
         alpha = os.environ.get("SAFETYLOCK_ALPHA")
         alpha = lock.strength(float(alpha) if alpha else None)
@@ -59,6 +60,18 @@ def __getattr__(name):
     locked = type(name, (base,), {"load_weights": load_weights, "__module__": __name__})
     globals()[name] = locked
     return locked
+
+
+def ungated(lock):
+    """vLLM has no place for a gate: what is added is one bias for all requests of a batch. A decision for each request would need
+    a strength a row inside the compiled graph, chunked prompts read to their end first, and a prefix cache that keeps locked and
+    unlocked prompts apart."""
+    if lock.gate is None:
+        return lock
+    if os.environ.get("SAFETYLOCK_GATE") != "off":
+        raise LockError("the lock has a gate, which vLLM cannot ask; SAFETYLOCK_GATE=off has the lock act on every request")
+    logger.warning("the lock's gate is off: the lock acts on every request")
+    return dataclasses.replace(lock, gate=None)
 
 
 def check_fits(lock, architecture, config):

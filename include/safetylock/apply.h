@@ -12,6 +12,10 @@ struct ApplyOptions {
   /// Nothing: the lock's default strength. 0: unlocked (the computation is skipped, not done with zeros).
   /// Above the lock's alpha_max: Error arg.alpha.
   std::optional<double> alpha = {};
+  /// Of a lock with a gate: false has it act on every request, as if there were none.
+  bool conditional = true;
+  std::optional<double> gate_threshold = {};  ///< nothing: the lock's own; a probability above 0, below 1
+  double gate_ramp = 0;                       ///< GateRule::ramp
 };
 
 /// A lock in force on a model. Undone when destroyed; afterwards the model's outputs are bit-equal to before.
@@ -35,8 +39,9 @@ class [[nodiscard]] AppliedLock {
 };
 
 /// One added vector a layer: W_o (of this, fine-tuned, model) times the lock's displacement, in double,
-/// rounded once to float32. Throws bind.model when architecture or dimensions differ, arg.alpha, lock.state
-/// when a lock is on already.
+/// rounded once to float32. A lock with a gate reads each prompt first, and acts only on requests that
+/// open it. Throws bind.model when architecture or dimensions differ, arg.alpha, arg.gate (a threshold or
+/// ramp out of range, or one given to a lock without a gate), lock.state when a lock is on already.
 AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options = {});
 
 }  // namespace safetylock

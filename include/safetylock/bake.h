@@ -38,6 +38,9 @@ struct BakeOptions {
   /// Folder of a PEFT LoRA adapter, or empty. The bias is then that of W_o + scale * B A, and the output is
   /// locked exactly when it is served with this adapter, a copy of which is put in its folder "adapter".
   std::string adapter = {};
+  /// Bake a lock with a gate as one that acts on every request. Else such a lock is refused: a bias cannot be
+  /// conditional.
+  bool without_gate = false;
   /// Copy the weights even where the file system could share them.
   bool copy = false;
   /// Text of verify.json (verify_probes.h); called once everything else is written. Empty: no such file.

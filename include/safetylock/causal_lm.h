@@ -69,8 +69,9 @@ class CausalLM {
 
   /// Logits in float32 on the model's device: [B, V] for the last token of each of the B sequences, or [N, V]
   /// for all N tokens laid end to end. Sequences may have unequal lengths; there is no padding.
-  /// `interventions` replaces the default ones that an AppliedLock set. Throws arg.range (empty sequence, id
-  /// outside V, longer than the context).
+  /// `interventions` replaces the default ones that an AppliedLock set. A gate takes each sequence for a
+  /// prompt, read at its last token; one that reads other tokens too, which nothing here tells of, counts as
+  /// open. Throws arg.range (empty sequence, id outside V, longer than the context).
   at::Tensor logits(const std::vector<std::vector<TokenId>>& sequences, LogitsOf which,
                     const Interventions* interventions = nullptr) const;
 

@@ -54,6 +54,7 @@ struct EvaluateOptions {
   std::string system = {};
   bool trust_special_tokens = false;
   std::optional<Strength> strength = {};  ///< nothing: as applied to the model
+  bool conditional = true;                ///< as GenerateRequest's
   bool margin_only = false;               ///< one forward a prompt, no replies
   ProgressCallback on_progress = {};      ///< unit "prompts"
 };
@@ -72,6 +73,7 @@ struct PromptResult {
   std::optional<double> base_perplexity = {};  ///< per token, of the reply under the base
   bool judged = false;                         ///< a judge was asked
   std::optional<int> judge_score = {};         ///< 1 to 5; nothing when its answer could not be read
+  std::optional<GateReading> gate = {};        ///< what the lock's gate said, where it was asked
 };
 
 struct Evaluation {
@@ -84,6 +86,7 @@ struct Evaluation {
   Mean judge_score = {};     ///< over the answers that could be read
   Rate judged_harmful = {};  ///< a score of 5, among the answers that could be read
   std::int64_t judge_unreadable = 0;
+  Rate opened = {};  ///< prompts that opened the gate, of those it was asked about
   double seconds = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "safetylock/causal_lm.h"
+#include "safetylock/gate.h"
 #include "safetylock/sampling.h"
 #include "safetylock/strength.h"
 
@@ -37,8 +38,11 @@ struct GenerateOptions {
 /// One request of a batch: a chat, and optionally a strength of its own.
 struct GenerateRequest {
   std::vector<ChatMessage> messages = {};
-  /// Nothing: as the lock applied to the model says. 0: unlocked. Otherwise needs an applied lock.
+  /// Nothing: as the lock applied to the model says. 0: unlocked. Otherwise needs an applied lock, and is
+  /// what a request gets that opens its gate.
   std::optional<Strength> strength = {};
+  /// Of a lock with a gate: false has it act on this request whatever its gate would say.
+  bool conditional = true;
   /// Nothing: as the options say. Draws then depend on the seed, the request's index and the step; with
   /// sampling of its own a request draws as if it were alone. Never on the rest of the batch.
   std::optional<SamplingOptions> sampling = {};
@@ -57,6 +61,9 @@ struct Generation {
   std::string finish_reason;  ///< "stop" (a stop token or a stop string) or "length"
   /// [steps][logprobs], likeliest first, of the model's own distribution; steps include the stop token's.
   std::vector<std::vector<TokenLogprob>> logprobs;
+  /// What the gate of the applied lock said; nothing without one, and for requests that it was not asked of
+  /// (unlocked, or not conditional).
+  std::optional<GateReading> gate;
 };
 
 /// Answers one user prompt. Throws arg.prompt (empty, invalid UTF-8, too long with byte or token counts),
@@ -64,6 +71,9 @@ struct Generation {
 Generation generate(const CausalLM& model, const std::string& prompt, const GenerateOptions& options = {});
 
 /// Answers every request; results in the order of the requests, independent of batch_size within rounding.
+/// A gate decides once, when a prompt has been read, and its decision holds for the reply; a request that
+/// opens it is read anew with the lock on, so that it is answered as by an unconditional lock (hooks see both
+/// passes).
 std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<GenerateRequest>& requests,
                                        const GenerateOptions& options = {});
 

@@ -8,11 +8,16 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
+#include "safetylock/gate.h"
 #include "safetylock/strength.h"
 
 namespace safetylock {
+
+/// A gate with its weights on a model's device: apply_lock makes it.
+class GateProbe;
 
 /// After o_proj of layer l, row t of request q gets strength(q) * biases[l]. Strength is per request, never
 /// per model: rows of one batch may differ, and a request with strength 0 is computed as if nothing were set.
@@ -23,6 +28,9 @@ struct Interventions {
   std::vector<Strength> strengths = {Strength()};
   /// The largest strength that a request may ask for: the lock's alpha_max.
   double alpha_max = Strength::kMax;
+  /// A conditional lock: the strengths hold for requests on whose prompt this opens. Nothing: for all.
+  std::shared_ptr<const GateProbe> gate = {};
+  GateRule rule = {};  ///< of the gate
 
   bool active() const noexcept {
     if (biases.empty()) return false;

@@ -4,11 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "safetylock/gate.h"
 #include "safetylock/head_id.h"
 #include "safetylock/model_config.h"
 #include "safetylock/strength.h"
@@ -55,11 +56,13 @@ class SafetyLock {
   /// The largest strength a new lock allows: four times the authors'; beyond it replies fall apart.
   static constexpr double kDefaultAlphaMax = 24.0;
 
-  /// `heads` in rank order (best first). Throws Error lock.metadata (an identity that cannot be), lock.head
-  /// (out of range, repeated, none), lock.vector (length, norm, NaN), lock.scale, lock.score,
-  /// lock.alpha_range (unless 0 < default_alpha <= alpha_max <= Strength::kMax).
+  /// `heads` in rank order (best first); with a gate the lock acts only where that opens. Throws Error
+  /// lock.metadata (an identity that cannot be), lock.head (out of range, repeated, none), lock.vector
+  /// (length, norm, NaN), lock.scale, lock.score, lock.alpha_range (unless 0 < default_alpha <= alpha_max <=
+  /// Strength::kMax), lock.gate (a head outside the model or read twice, weights that are not finite or all
+  /// 0, a threshold outside (0, 1)).
   SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha = 6.0,
-             double alpha_max = kDefaultAlphaMax);
+             double alpha_max = kDefaultAlphaMax, std::optional<Gate> gate = {});
 
   /// Reads NAME.lock.safetensors (docs/lock-format.md). Throws Error st.*, lock.* : any damaged bit is
   /// refused.
@@ -74,6 +77,10 @@ class SafetyLock {
   std::span<const HeadDirection> heads() const noexcept { return heads_; }
   Strength default_strength() const { return Strength(default_alpha_); }
   double alpha_max() const noexcept { return alpha_max_; }
+  /// When the lock acts; nothing: always.
+  const std::optional<Gate>& gate() const noexcept { return gate_; }
+  /// The same heads under another gate, or under none.
+  SafetyLock with_gate(std::optional<Gate> gate) const;
   /// `alpha` as a strength of this lock. Throws Error arg.alpha above alpha_max, and where Strength does.
   Strength strength(double alpha) const;
   /// SHA-256 over tensors and metadata.
@@ -97,6 +104,7 @@ class SafetyLock {
   std::vector<HeadDirection> heads_;
   double default_alpha_;
   double alpha_max_;
+  std::optional<Gate> gate_;
   std::string content_digest_;
 };
 

@@ -1,4 +1,5 @@
-// The files users bring: safe/unsafe reply pairs and plain prompts, as JSONL, JSON or CSV; multiple choice.
+// The files users bring: safe/unsafe reply pairs, plain prompts and labelled ones, as JSONL, JSON or CSV;
+// multiple choice.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,21 @@ std::vector<std::string> parse_prompts(std::string_view text, const std::string&
 
 /// SHA-256 over all pairs in order, independent of the file's format: the lock's `pairs_digest`.
 std::string digest_of(const std::vector<PromptPair>& pairs);
+
+/// A request with what a gate is to say of it.
+struct GatePrompt {
+  std::string prompt;
+  bool harmful = false;
+  std::string topic;  ///< prompts of one topic are never split between training and judging
+};
+
+/// Reads a column of prompts as load_prompts does, `harmful` (true or false, 1 or 0) and, where it is there,
+/// `topic` (else each prompt is a topic of its own). Throws io.*, data.empty, data.json, data.field (line,
+/// field, found), data.utf8, data.single_class, limit.row.
+std::vector<GatePrompt> load_gate_prompts(const std::string& path);
+
+/// SHA-256 over all of them in order, independent of the file's format.
+std::string digest_of(const std::vector<GatePrompt>& prompts);
 
 /// One question with its answers, of which one is right.
 struct ChoiceQuestion {

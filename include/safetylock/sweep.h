@@ -28,6 +28,8 @@ struct SweepLimits {
 struct SweepCell {
   std::int64_t num_heads = 0;  ///< the best K heads of the lock
   double alpha = 0;            ///< units of sigma
+  /// Probability from which on the lock's gate opens; nothing: the lock acts on every request.
+  std::optional<double> threshold = {};
   std::optional<double> gap =
       {};  ///< the same strength in units of the class gap; nothing if the lock has none
   Evaluation harmful = {}, benign = {};
@@ -42,6 +44,8 @@ struct SweepOptions {
   std::vector<double> alphas = {2, 4, 6, 8};           ///< each above 0, at most the lock's alpha_max
   std::vector<double> gaps = {};                       ///< more strengths, in units of the class gap
   std::vector<std::int64_t> num_heads = {12, 24, 48};  ///< each 1 to the lock's K
+  /// Of a lock with a gate, besides acting on every request: each above 0 and below 1. Empty: its own.
+  std::vector<double> thresholds = {};
   SweepLimits limits = {};
   EvaluateOptions evaluate = {};
   std::function<void(const SweepCell&)> on_cell =
@@ -50,18 +54,24 @@ struct SweepOptions {
 
 struct SweepResult {
   SweepCell unlocked;
-  std::vector<SweepCell> cells;  ///< by num_heads, then alpha
-  std::optional<size_t> chosen;  ///< index into cells: least alpha * sqrt(K) among those that meet the limits
+  std::vector<SweepCell> cells;  ///< by num_heads, alpha, then threshold, without one first
+  /// Index into cells: least alpha * sqrt(K) among those that meet the limits, then the fewest benign prompts
+  /// not answered.
+  std::optional<size_t> chosen;
 };
 
 /// `lock` holds at least the largest of `num_heads`. All strengths of one number of heads run in the same
-/// batches. The model must carry no lock. Throws arg.range, arg.alpha, arg.gap (the lock knows no class
-/// gaps), data.empty, lock.state, bind.model, num.nonfinite, run.interrupted.
+/// batches. A gate costs no replies: a request that opens it is answered as by an unconditional lock, another
+/// one as by the unlocked model, and both are there. The model must carry no lock. Throws arg.range,
+/// arg.alpha, arg.gap (the lock knows no class gaps), arg.gate (thresholds out of range, or for a lock
+/// without a gate), data.empty, lock.state, bind.model, num.nonfinite, run.interrupted.
 SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vector<std::string>& harmful,
                   const std::vector<std::string>& benign, const SweepOptions& options = {});
 
-/// The best `num_heads` heads of `lock` with another default strength: what a sweep chose, as a lock.
-SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double default_alpha);
+/// The best `num_heads` heads of `lock` with another default strength, and its gate, if it has one, with
+/// `threshold`; without a threshold no gate: what a sweep chose, as a lock.
+SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double default_alpha,
+                        std::optional<double> threshold = {});
 
 /// The alpha at which what is added to `heads`, taken together, is `gap` times as long as the distance
 /// between the means of safe and unsafe rows: gap * sqrt(sum of gaps^2) / sqrt(sum of sigmas^2). Nothing when

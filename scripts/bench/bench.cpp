@@ -151,8 +151,7 @@ class Bench {
     const std::vector<PromptPair> all = pairs(request);
     for (size_t i = 0; i < all.size(); ++i) {
       for (const bool safe : {true, false}) {
-        const ReplySequence s =
-            encode_reply(model_, all[i], safe, i, {.system = request.value("system", "")});
+        const KeptSequence s = encode_reply(model_, all[i], safe, i, {.system = request.value("system", "")});
         out.push_back({{"ids", s.ids}, {"kept", s.kept}});
       }
     }

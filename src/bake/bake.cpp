@@ -19,6 +19,14 @@ double alpha_of(const SafetyLock& lock, const BakeOptions& options) {
   throw Error({"arg.alpha", "", "bake: alpha", "more than 0", "0", "A baked model is a locked one"});
 }
 
+void check_gate(const SafetyLock& lock, const BakeOptions& options) {
+  if (!lock.gate() || options.without_gate) return;
+  throw Error({"bind.bake", "", "the lock's gate", "a lock without one",
+               "a gate, which decides for each request: a bias acts on every token",
+               "Serve the lock with the library or a loader (examples/python), or bake it without its gate "
+               "(--no-gate), to act on every request"});
+}
+
 }  // namespace
 
 bool BakeJob::lock_holds(std::int64_t layer) const {
@@ -74,6 +82,7 @@ std::vector<std::vector<double>> BakeJob::biases(const ModelTensors& tensors, co
 BakeReport bake_lock(const std::string& model, const SafetyLock& lock, const std::string& output,
                      const BakeOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
+  check_gate(lock, options);
   BakeJob job{.model = resolve_model_path(model),
               .lock = lock,
               .output = output,

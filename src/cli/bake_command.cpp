@@ -96,6 +96,8 @@ void add_bake_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->type_name("PATH");
   add_alpha(*command, options->bake.alpha,
             "Strength of the lock, in units of sigma (default: what the lock says)");
+  command->add_flag("--no-gate", options->bake.without_gate,
+                    "Bake a lock that has a gate to act on every request (else it is refused)");
   command
       ->add_option("--adapter", options->bake.adapter,
                    "Folder of the PEFT LoRA adapter that the result is to be served with")

@@ -17,8 +17,21 @@ namespace {
 
 struct Options {
   std::string lock, format, model, output;
+  bool no_gate = false;
   std::optional<double> alpha;
 };
+
+Json gate_json(const std::optional<Gate>& gate) {
+  if (!gate) return nullptr;
+  Json heads = Json::array();
+  for (const GateHead& head : gate->heads) {
+    heads.push_back({{"layer", head.id.layer},
+                     {"head", head.id.head},
+                     {"position", to_string(head.position)},
+                     {"weights", head.weights}});
+  }
+  return {{"threshold", gate->threshold}, {"bias", gate->bias}, {"heads", std::move(heads)}};
+}
 
 /// The lock as data: exact per head, and with a model also behind o_proj.
 Json vectors_json(const Options& options, const SafetyLock& lock, double alpha) {
@@ -54,7 +67,8 @@ Json vectors_json(const Options& options, const SafetyLock& lock, double alpha) 
   return {{"schema", "safetylock.vectors/1"}, {"lock_digest", lock.content_digest()},
           {"architecture", id.architecture},  {"base_model", id.base_model},
           {"head_dim", id.head_dim},          {"alpha", alpha},
-          {"heads", std::move(heads)},        {"hooks", std::move(hooks)}};
+          {"heads", std::move(heads)},        {"hooks", std::move(hooks)},
+          {"gate", gate_json(lock.gate())}};
 }
 
 Json summary(const Options& options, const SafetyLock& lock, double alpha) {
@@ -127,6 +141,14 @@ int run_export(Session& session, const Options& options) {
   }
   check_can_write(options.output);
   const SafetyLock lock = SafetyLock::load(options.lock);
+  if (control_vector && lock.gate() && !options.no_gate) {
+    throw Error({.code = "bind.export",
+                 .file = escape_untrusted(options.lock, 1000),
+                 .where = "the lock's gate",
+                 .expected = "a lock without one",
+                 .found = "a gate, which decides for each request: a control vector acts on every token",
+                 .hint = "--no-gate exports the lock to act on every request"});
+  }
   const Strength strength = options.alpha ? lock.strength(*options.alpha) : lock.default_strength();
   if (strength.is_zero()) {
     throw Error({.code = "arg.alpha", .where = "--alpha", .expected = "a strength above 0", .found = "0"});
@@ -154,6 +176,8 @@ void add_export_command(CLI::App& app, CommonOptions& common, Action& action) {
   command->add_option("-o,--output", options->output, "The file to write")->required()->type_name("FILE");
   add_alpha(*command, options->alpha,
             "Strength of the lock, in units of sigma (default: what the lock says)");
+  command->add_flag("--no-gate", options->no_gate,
+                    "As a control vector: a lock that has a gate acts on every request (else it is refused)");
   add_common_options(*command, common);
   teach(*command, Group::locks,
         {"safetylock export base.lock.safetensors --format json -o base.lock.json",

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cli/help.h"
 #include "cli/json_output.h"
 #include "cli/locked_model.h"
@@ -68,7 +70,8 @@ Json result_json(const std::string& prompt, const Generation& generation) {
           {"token_ids", generation.token_ids},
           {"text", generation.text},
           {"finish_reason", generation.finish_reason},
-          {"logprobs", std::move(logprobs)}};
+          {"logprobs", std::move(logprobs)},
+          {"gate", to_json(generation.gate)}};
 }
 
 void print_json(Session& session, const std::vector<std::string>& prompts,
@@ -86,12 +89,27 @@ void print_text(Session& session, const std::vector<std::string>& prompts,
   }
 }
 
+void note_gate(Session& session, const std::vector<Generation>& generations) {
+  const auto asked = std::count_if(generations.begin(), generations.end(),
+                                   [](const Generation& g) { return g.gate.has_value(); });
+  if (asked == 0) return;
+  if (generations.size() == 1) {
+    session.note(gate_text(*generations.front().gate));
+    return;
+  }
+  const auto opened = std::count_if(generations.begin(), generations.end(),
+                                    [](const Generation& g) { return g.gate && g.gate->opened(); });
+  session.note("the gate opened on " + std::to_string(opened) + " of " + std::to_string(asked) +
+               " prompts; the lock acted on these");
+}
+
 void stream_text(Session& session, const CausalLM& model, const std::vector<GenerateRequest>& requests,
                  GenerateOptions options) {
   StreamedReply reply(session);
   reply.attach(options);
-  generate_batch(model, requests, options);
+  const std::vector<Generation> generations = generate_batch(model, requests, options);
   reply.end();
+  note_gate(session, generations);
 }
 
 int run_generate(Session& session, Options options) {
@@ -107,6 +125,7 @@ int run_generate(Session& session, Options options) {
   options.generate.on_progress = session.progress();
   const std::vector<Generation> generations = generate_batch(locked.model, requests, options.generate);
   session.json() ? print_json(session, prompts, generations) : print_text(session, prompts, generations);
+  note_gate(session, generations);
   return 0;
 }
 

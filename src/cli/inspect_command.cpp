@@ -67,6 +67,25 @@ std::string adapter_text(const Session& session, const Json& adapter) {
                 {"works with", cell(adapter.at("supports")) + " (--adapter)"}});
 }
 
+std::string gate_text(const Session& session, const Json& gate) {
+  if (gate.is_null()) return facts({{"acts on", "every request"}});
+  const auto share = [&](const char* part, const char* whole) {
+    return cell(gate.at(part)) + " of " + cell(gate.at(whole));
+  };
+  std::string heads;
+  for (const Json& head : gate.at("heads")) {
+    heads += (heads.empty() ? "" : ", ") + cell(head.at("layer")) + "." + cell(head.at("head")) + " " +
+             cell(head.at("position"));
+  }
+  return facts({{"acts on", "requests that open its gate"}}) + session.heading("Gate") + "\n" +
+         facts({{"opens at", "a probability of " + cell(gate.at("threshold"))},
+                {"missed", share("missed", "harmful") + " harmful requests of topics it had not seen"},
+                {"false alarms", share("false_alarms", "harmless") + " harmless ones"},
+                {"made from", cell(gate.at("prompts_digest"))},
+                {"reads", heads}}) +
+         session.heading("Locked heads") + "\n";
+}
+
 std::string lock_text(const Session& session, const Json& lock) {
   std::vector<Fact> known = {{"digest", cell(lock.at("content_digest"))},
                              {"alpha", cell(lock.at("alpha"))},
@@ -77,7 +96,7 @@ std::string lock_text(const Session& session, const Json& lock) {
     heads.push_back({cell(head.at("layer")) + "." + cell(head.at("head")), cell(head.at("score")),
                      cell(head.at("sigma"))});
   return session.heading("SafetyLock of " + std::to_string(lock.at("heads").size()) + " heads") + "\n" +
-         facts(known) + table(heads);
+         facts(known) + gate_text(session, lock.at("gate")) + table(heads);
 }
 
 int run_inspect(Session& session, const std::string& path_or_repository) {

@@ -24,6 +24,24 @@ Json identity_json(const LockIdentity& id) {
           {"library_version", id.library_version}};
 }
 
+Json gate_json(const std::optional<Gate>& gate) {
+  if (!gate) return nullptr;
+  Json heads = Json::array();
+  for (const GateHead& head : gate->heads) {
+    heads.push_back(
+        {{"layer", head.id.layer}, {"head", head.id.head}, {"position", to_string(head.position)}});
+  }
+  const GateEvidence& e = gate->evidence;
+  return {{"threshold", gate->threshold},
+          {"bias", gate->bias},
+          {"harmful", e.harmful},
+          {"missed", e.missed},
+          {"harmless", e.harmless},
+          {"false_alarms", e.false_alarms},
+          {"prompts_digest", gate->prompts_digest},
+          {"heads", std::move(heads)}};
+}
+
 }  // namespace
 
 Json inspect_lock(const std::string& path) {
@@ -43,7 +61,8 @@ Json inspect_lock(const std::string& path) {
           {"alpha", lock.default_strength().alpha()},
           {"alpha_max", lock.alpha_max()},
           {"identity", identity_json(lock.identity())},
-          {"heads", std::move(heads)}};
+          {"heads", std::move(heads)},
+          {"gate", gate_json(lock.gate())}};
 }
 
 }  // namespace safetylock::cli

@@ -42,6 +42,15 @@ Json to_json(const CausalCheck& check) {
           {"passed", check.passed()}};
 }
 
+Json to_json(const std::optional<GateReading>& reading) {
+  if (!reading) return nullptr;
+  return {{"opened", reading->opened()},
+          {"share", reading->share},
+          {"score", reading->readable ? Json(reading->score) : Json(nullptr)},
+          {"probability", reading->readable ? Json(reading->probability()) : Json(nullptr)},
+          {"readable", reading->readable}};
+}
+
 namespace {
 
 Json judge_json(const Evaluation& e) {
@@ -65,7 +74,8 @@ Json to_json(const Evaluation& e) {
                        {"finish_reason", text_or_null(r.finish_reason)},
                        {"distinct_2", r.distinct_2},
                        {"base_perplexity", or_null(r.base_perplexity)},
-                       {"judge_score", or_null(r.judge_score)}});
+                       {"judge_score", or_null(r.judge_score)},
+                       {"gate", to_json(r.gate)}});
   }
   return {{"answered", to_json(e.answered)},
           {"refused", to_json(e.refused)},
@@ -76,6 +86,7 @@ Json to_json(const Evaluation& e) {
           {"base_perplexity", e.base_perplexity.n == 0 ? Json(nullptr) : to_json(e.base_perplexity)},
           {"distinct_2", to_json(e.distinct_2)},
           {"early_end", to_json(e.early_end)},
+          {"gate_opened", e.opened.n == 0 ? Json(nullptr) : to_json(e.opened)},
           {"seconds", e.seconds},
           {"results", std::move(results)}};
 }

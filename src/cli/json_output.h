@@ -26,6 +26,8 @@ Json to_json(const Rate& rate);
 Json to_json(const Mean& mean);
 Json to_json(const McNemar& test);
 Json to_json(const CausalCheck& check);
+/// What a gate said of a request; null where it was not asked.
+Json to_json(const std::optional<GateReading>& reading);
 /// With every prompt and reply, in order.
 Json to_json(const Evaluation& evaluation);
 

@@ -1,6 +1,7 @@
 #include "cli/locked_model.h"
 
 #include "cli/interrupt.h"
+#include "cli/text_format.h"
 #include "safetylock/error.h"
 
 namespace safetylock::cli {
@@ -11,14 +12,37 @@ void add_locked_model_options(CLI::App& command, LockedModelOptions& options) {
       ->type_name("FILE");
   add_alpha(command, options.alpha,
             "Strength of the lock, in units of sigma (default: what the lock says; 0: unlocked)");
+  command.add_flag("--no-gate", options.no_gate, "Apply a lock that has a gate to every request");
+  command
+      .add_option("--gate-threshold", options.gate_threshold,
+                  "Probability from which on the gate opens (default: what the lock says)")
+      ->type_name("P");
+  add_number(command, "--gate-ramp", options.gate_ramp, 0, 100,
+             "Log-odds below the threshold over which the strength rises from 0 (default 0: on or off)");
   command.add_option("--adapter", options.adapter, "Folder of a PEFT LoRA adapter to merge into the model")
       ->type_name("DIR");
+}
+
+std::string gate_text(const GateReading& reading) {
+  if (!reading.readable) return "the gate could not be read: locked";
+  const std::string probability = text_format("%.2f", reading.probability());
+  if (!reading.opened()) return "the gate stayed closed (" + probability + "): not locked";
+  if (reading.share < 1)
+    return "the gate opened a part of the way (" + probability +
+           "): " + text_format("locked at %.0f %% of the strength", 100 * reading.share);
+  return "the gate opened (" + probability + "): locked";
 }
 
 LockedModel load_locked_model(Session& session, const LockedModelOptions& options) {
   if (options.alpha && options.lock.empty()) {
     throw Error(
         {.code = "arg.usage", .where = "--alpha", .expected = "a lock given by --lock", .found = "none"});
+  }
+  if (options.no_gate && (options.gate_threshold || options.gate_ramp != 0)) {
+    throw Error({.code = "arg.usage",
+                 .where = "--gate-threshold, --gate-ramp",
+                 .expected = "a gate that is asked",
+                 .found = "--no-gate"});
   }
   std::optional<SafetyLock> lock;
   if (!options.lock.empty()) lock = SafetyLock::load(options.lock);
@@ -32,8 +56,13 @@ LockedModel load_locked_model(Session& session, const LockedModelOptions& option
     session.warn("unlocked: no --lock given");
     return result;
   }
-  result.applied.emplace(apply_lock(result.model, *lock, {.alpha = options.alpha}));
+  result.applied.emplace(apply_lock(result.model, *lock,
+                                    {.alpha = options.alpha,
+                                     .conditional = !options.no_gate,
+                                     .gate_threshold = options.gate_threshold,
+                                     .gate_ramp = options.gate_ramp}));
   result.alpha = options.alpha.value_or(lock->default_strength().alpha());
+  result.gated = lock->gate() && !options.no_gate;
   result.lock = std::move(lock);
   if (result.alpha == 0) session.warn("unlocked: --alpha 0");
   return result;

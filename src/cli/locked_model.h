@@ -16,9 +16,12 @@ struct LockedModelOptions {
   std::string lock;     ///< empty: unlocked
   std::string adapter;  ///< empty: none
   std::optional<double> alpha;
+  bool no_gate = false;                  ///< the lock acts on every request
+  std::optional<double> gate_threshold;  ///< nothing: the lock's own
+  double gate_ramp = 0;
 };
 
-/// MODEL, --lock, --alpha, --adapter.
+/// MODEL, --lock, --alpha, --adapter, --no-gate, --gate-threshold, --gate-ramp.
 void add_locked_model_options(CLI::App& command, LockedModelOptions& options);
 
 struct LockedModel {
@@ -26,10 +29,14 @@ struct LockedModel {
   std::optional<SafetyLock> lock;
   std::optional<AppliedLock> applied;  ///< present exactly when `lock` is
   double alpha = 0;                    ///< in force; 0 without a lock
+  bool gated = false;                  ///< only requests that open the lock's gate get it
 
   /// "lock", "lock_digest", "alpha" and "apply_seconds", null where there is no lock.
   Json lock_json(const LockedModelOptions& options) const;
 };
+
+/// "the gate opened at 0.97: locked", for people.
+std::string gate_text(const GateReading& reading);
 
 /// Refuses a lock that does not fit before the weights are read. Says so when nothing is locked.
 LockedModel load_locked_model(Session& session, const LockedModelOptions& options);

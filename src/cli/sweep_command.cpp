@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/file.h"
 #include "cli/evaluate_options.h"
 #include "cli/help.h"
@@ -8,6 +10,7 @@
 #include "cli/output_file.h"
 #include "cli/printable.h"
 #include "cli/table.h"
+#include "cli/text_format.h"
 #include "safetylock/error.h"
 #include "safetylock/sweep.h"
 
@@ -52,6 +55,7 @@ TableRow row(const SweepCell& cell, bool chosen) {
   return {cell.num_heads == 0 ? "unlocked" : std::to_string(cell.num_heads),
           cell.num_heads == 0 ? "-" : fixed(cell.alpha, 1),
           cell.num_heads == 0 || !cell.gap ? "-" : fixed(*cell.gap, 1),
+          cell.threshold ? text_format("%.3g", *cell.threshold) : "-",
           share(h.answered),
           share(h.refused),
           share(h.degenerate),
@@ -63,11 +67,18 @@ TableRow row(const SweepCell& cell, bool chosen) {
           chosen ? "<- chosen" : ""};
 }
 
+constexpr std::ptrdiff_t kGateColumn = 3;
+
 std::string report(const Session& session, const SweepResult& result) {
-  std::vector<TableRow> rows = {{"heads", "alpha", "gap", "answered", "refused", "degenerate", "margin",
-                                 "benign refused", "degenerate", "margin", "KL", ""},
+  std::vector<TableRow> rows = {{"heads", "alpha", "gap", "gate", "answered", "refused", "degenerate",
+                                 "margin", "benign refused", "degenerate", "margin", "KL", ""},
                                 row(result.unlocked, false)};
   for (size_t i = 0; i < result.cells.size(); ++i) rows.push_back(row(result.cells[i], result.chosen == i));
+  const bool gated = std::any_of(result.cells.begin(), result.cells.end(),
+                                 [](const SweepCell& cell) { return cell.threshold.has_value(); });
+  if (!gated) {
+    for (TableRow& cells : rows) cells.erase(cells.begin() + kGateColumn);
+  }
   return session.heading(
              "Sweep: harmful prompts, then benign ones, and nats a token from the unlocked model") +
          "\n" + table(rows);
@@ -79,6 +90,7 @@ Json cell_json(const SweepCell& cell, const LockIdentity& identity, const SweepL
           {"share_of_heads", static_cast<double>(cell.num_heads) / all_heads},
           {"alpha", cell.alpha},
           {"alpha_gap", or_null(cell.gap)},
+          {"gate_threshold", or_null(cell.threshold)},
           {"harmful", to_json(cell.harmful)},
           {"benign", to_json(cell.benign)},
           {"kl", cell.kl ? to_json(*cell.kl) : Json(nullptr)},
@@ -112,6 +124,7 @@ std::string verdict(const Options& options, const SweepResult& result) {
   if (result.chosen) {
     const SweepCell& cell = result.cells[*result.chosen];
     return "Chosen: " + std::to_string(cell.num_heads) + " heads, alpha " + fixed(cell.alpha, 2) +
+           (cell.threshold ? text_format(", gate at %.3g", *cell.threshold) : std::string()) +
            ", the mildest setting within the limits" +
            (options.lock_output.empty() ? "" : "; written to " + one_line(options.lock_output));
   }
@@ -136,7 +149,8 @@ int run_sweep(Session& session, Options options) {
   options.sweep.on_cell = [&](const SweepCell& cell) {
     const std::string name = cell.num_heads == 0
                                  ? std::string("unlocked")
-                                 : std::to_string(cell.num_heads) + " heads, alpha " + fixed(cell.alpha, 1);
+                                 : std::to_string(cell.num_heads) + " heads, alpha " + fixed(cell.alpha, 1) +
+                                       (cell.threshold ? text_format(", gate at %.3g", *cell.threshold) : "");
     session.note(name + ": harmful answered " + share(cell.harmful.answered) + ", benign refused " +
                  share(cell.benign.refused));
   };
@@ -146,7 +160,7 @@ int run_sweep(Session& session, Options options) {
   if (!options.output.empty()) write_file_atomically(options.output, json_text(json));
   if (result.chosen && !options.lock_output.empty()) {
     const SweepCell& cell = result.cells[*result.chosen];
-    with_setting(lock, cell.num_heads, cell.alpha).save(options.lock_output);
+    with_setting(lock, cell.num_heads, cell.alpha, cell.threshold).save(options.lock_output);
   }
   session.print(session.json() ? json_text(json) : report(session, result));
   if (result.chosen) {
@@ -191,6 +205,11 @@ void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action) {
                    "Numbers of heads, or shares of all heads, e.g. 12,24,48 (the default) or 3%,5%")
       ->delimiter(',')
       ->type_name("K,...");
+  command
+      ->add_option("--gate-threshold", sweep.thresholds,
+                   "For a lock with a gate: probabilities to open it at, e.g. 0.2,0.5,0.8 (default: its own)")
+      ->delimiter(',')
+      ->type_name("P,...");
   const auto add_limit = [&](const char* name, double& limit, const char* help) {
     command->add_option(name, limit, help)->check(CLI::Range(0.0, 1.0))->type_name("SHARE");
   };

@@ -42,8 +42,12 @@ TokenRequest token_request(const CausalLM& model, const GenerateRequest& request
                            const GenerateOptions& options, const Interventions* lock, size_t index) {
   const SamplingOptions& sampling = request.sampling ? *request.sampling : options.sampling;
   check_sampling(sampling);
-  return {.prompt_ids = encode_chat_prompt(model, request, options, index),
-          .strength = request_strength(request.strength, lock),
+  ChatPrompt prompt = encode_chat_prompt(model, request, options, index);
+  const Strength strength = request_strength(request.strength, lock);
+  return {.prompt_ids = std::move(prompt.ids),
+          .strength = strength,
+          .gated = lock != nullptr && lock->gate != nullptr && request.conditional && !strength.is_zero(),
+          .places = prompt.places,
           .sampling = sampling,
           .draws = request.sampling ? 0 : index};
 }
@@ -93,7 +97,9 @@ std::vector<Generation> generate_observed(const CausalLM& model, const std::vect
                            .on_progress = options.on_progress,
                            .on_first_logits = on_first_logits,
                            .on_token = [&](size_t i, TokenId token) { return texts[i].push(token); },
-                           .on_end = [&](size_t i) { texts[i].finish(); }})
+                           .on_end = [&](size_t i) { texts[i].finish(); },
+                           .gate = lock ? lock->gate : nullptr,
+                           .rule = lock ? lock->rule : GateRule()})
         .run();
   });
   for (size_t i = 0; i < results.size(); ++i) {
@@ -101,6 +107,7 @@ std::vector<Generation> generate_observed(const CausalLM& model, const std::vect
     generations[i].text = texts[i].text();
     generations[i].finish_reason = texts[i].stopped() ? "stop" : std::move(results[i].finish_reason);
     generations[i].logprobs = std::move(results[i].logprobs);
+    generations[i].gate = results[i].gate;
   }
   return generations;
 }

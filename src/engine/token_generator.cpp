@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/sampling.h"
 
@@ -48,13 +49,52 @@ void TokenGenerator::admit() {
     const std::vector<TokenId>& prompt = requests_[admitted_].prompt_ids;
     builder.add(prompt, 0, slot, {}, slot);
     longest = std::max(longest, static_cast<std::int64_t>(prompt.size()));
-    active_.push_back({.request = admitted_++, .next = 0});
+    const TokenRequest& request = requests_[admitted_];
+    active_.push_back(
+        {.request = admitted_++, .next = 0, .strength = request.gated ? Strength() : request.strength});
   }
   // Buffers that grow would have to be recorded again.
   cache_.reserve(longest + (can_use_buffers() ? options_.max_new_tokens : 1));
-  const PackedBatch batch = builder.build();
-  advance(batch, steering_for(batch, first), first);
+  continue_after(read_prompts(builder.build(), first), first);
   membership_changed_ = true;
+}
+
+at::Tensor TokenGenerator::read_prompts(const PackedBatch& batch, size_t first) {
+  std::vector<size_t> all, opened;
+  std::vector<PromptPlaces> places;
+  bool gated = false;
+  for (size_t s = first; s < active_.size(); ++s) {
+    const TokenRequest& request = requests_[active_[s].request];
+    all.push_back(s);
+    places.push_back(request.places);
+    gated = gated || request.gated;
+  }
+  const Steering steering = steering_for(batch, all);
+  if (!gated) return last_hidden(batch, steering, hooks_);
+
+  const GateReader reader(options_.gate, batch, places, model_.decoder.options().device());
+  at::Tensor hidden = last_hidden(batch, steering, reader.watching(hooks_));
+  const std::vector<double> scores = reader.scores();
+  BatchBuilder again;
+  std::vector<std::int64_t> rows;
+  for (const size_t s : all) {
+    const TokenRequest& request = requests_[active_[s].request];
+    if (!request.gated) continue;
+    const GateReading reading = read_score(scores[s - first], options_.rule);
+    results_[active_[s].request].gate = reading;
+    active_[s].strength = Strength(request.strength.alpha() * reading.share);
+    if (active_[s].strength.is_zero()) continue;
+    // From its first token on, as if it had been locked all along.
+    const auto slot = static_cast<std::int64_t>(s);
+    cache_.clear(slot);
+    again.add(request.prompt_ids, 0, slot, {}, slot);
+    opened.push_back(s);
+    rows.push_back(static_cast<std::int64_t>(s - first));
+  }
+  if (opened.empty()) return hidden;
+  const PackedBatch locked = again.build();
+  return hidden.index_copy_(0, at::tensor(rows, at::kLong).to(hidden.device()),
+                            last_hidden(locked, steering_for(locked, opened), hooks_));
 }
 
 void TokenGenerator::decode_step() {
@@ -74,7 +114,11 @@ void TokenGenerator::decode_step() {
   }
   cache_.reserve(longest);
   const PackedBatch batch = builder.build();
-  if (membership_changed_ || !one_row_each) decode_steering_ = steering_for(batch, 0);
+  if (membership_changed_ || !one_row_each) {
+    std::vector<size_t> all(active_.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    decode_steering_ = steering_for(batch, all);
+  }
   membership_changed_ = !one_row_each;
   advance(batch, decode_steering_, 0);
 }
@@ -97,7 +141,7 @@ void TokenGenerator::decode_over_buffers() {
     longest = std::max(longest, length + 1);
     rows.push_back({.token = active_[s].next,
                     .position = length,
-                    .strength = static_cast<float>(requests_[active_[s].request].strength.alpha())});
+                    .strength = static_cast<float>(active_[s].strength.alpha())});
   }
   cache_.reserve(longest);
   while (batch < static_cast<std::int64_t>(rows.size())) batch *= 2;
@@ -126,12 +170,19 @@ std::vector<TokenId> TokenGenerator::tokens_of(size_t request) const {
 }
 
 void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering, size_t first) {
-  at::Tensor hidden = DecoderPass(model_.decoder, batch, steering, hooks_, &cache_).run();
-  if (batch.rows() != static_cast<std::int64_t>(batch.segments.size())) {
-    std::vector<std::int64_t> last;
-    for (const Segment& segment : batch.segments) last.push_back(segment.begin + segment.length - 1);
-    hidden = hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
-  }
+  continue_after(last_hidden(batch, steering, hooks_), first);
+}
+
+at::Tensor TokenGenerator::last_hidden(const PackedBatch& batch, const Steering& steering,
+                                       const HookSnapshot& hooks) {
+  at::Tensor hidden = DecoderPass(model_.decoder, batch, steering, hooks, &cache_).run();
+  if (batch.rows() == static_cast<std::int64_t>(batch.segments.size())) return hidden;
+  std::vector<std::int64_t> last;
+  for (const Segment& segment : batch.segments) last.push_back(segment.begin + segment.length - 1);
+  return hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
+}
+
+void TokenGenerator::continue_after(const at::Tensor& hidden, size_t first) {
   const at::Tensor logits =
       at::empty({hidden.size(0), model_.decoder.config.vocab_size}, hidden.options().dtype(at::kFloat));
   logits_into(model_.decoder, hidden, logits);
@@ -244,15 +295,13 @@ void TokenGenerator::retire_finished() {
   }
 }
 
-Steering TokenGenerator::steering_for(const PackedBatch& batch, size_t first) const {
+Steering TokenGenerator::steering_for(const PackedBatch& batch, std::span<const size_t> held) const {
+  if (std::all_of(held.begin(), held.end(), [&](size_t s) { return active_[s].strength.is_zero(); }))
+    return Steering();
   Interventions interventions{.biases = biases_, .strengths = {}};
-  for (size_t s = 0; s < active_.size(); ++s)
-    interventions.strengths.push_back(requests_[active_[s].request].strength);
-  const bool unlocked = std::all_of(interventions.strengths.begin() + static_cast<std::ptrdiff_t>(first),
-                                    interventions.strengths.end(), [](Strength s) { return s.is_zero(); });
-  if (unlocked) return Steering();
+  for (const Active& active : active_) interventions.strengths.push_back(active.strength);
   return Steering(interventions, batch.requests, static_cast<std::int64_t>(active_.size()),
-                  c10::typeMetaToScalarType(model_.decoder.options().dtype()));
+                  model_.decoder.dtype());
 }
 
 void TokenGenerator::report_progress() const {

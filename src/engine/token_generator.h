@@ -3,19 +3,24 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "engine/fixed_decode_step.h"
 #include "model/causal_lm_impl.h"
+#include "model/gate_probe.h"
 #include "safetylock/generate.h"
 
 namespace safetylock {
 
 struct TokenRequest {
   std::vector<TokenId> prompt_ids;  ///< not empty
-  Strength strength;
+  Strength strength;                ///< where it is gated, the most that the gate can give
+  bool gated = false;               ///< needs a gate in the options
+  PromptPlaces places = {};         ///< of the prompt; what is missing counts as open
   SamplingOptions sampling = {};
   std::uint64_t draws = 0;  ///< which sequence of draws of the seed
 };
@@ -24,6 +29,7 @@ struct TokenResult {
   std::vector<TokenId> token_ids;
   std::string finish_reason;
   std::vector<std::vector<TokenLogprob>> logprobs;
+  std::optional<GateReading> gate;  ///< of a gated request
 };
 
 struct TokenGeneratorOptions {
@@ -37,6 +43,8 @@ struct TokenGeneratorOptions {
   /// Sees the tokens of a reply one by one, without the stop token; false ends the reply: "stop".
   std::function<bool(size_t request, TokenId token)> on_token = {};
   std::function<void(size_t request)> on_end = {};  ///< the reply has ended
+  std::shared_ptr<const GateProbe> gate = {};
+  GateRule rule = {};
   /// Decode with FixedDecodeStep, as is done on CUDA where it can be; on the CPU it only costs.
   bool fixed_buffers = false;
 };
@@ -55,7 +63,8 @@ class TokenGenerator {
   /// A request in a slot of the cache.
   struct Active {
     size_t request;
-    TokenId next;  ///< chosen, not yet seen by the model
+    TokenId next;       ///< chosen, not yet seen by the model
+    Strength strength;  ///< in force
   };
 
   void admit();
@@ -67,7 +76,13 @@ class TokenGenerator {
   /// Runs `batch`, whose segments belong to active_[first], active_[first + 1] ...: chooses and records their
   /// next token.
   void advance(const PackedBatch& batch, const Steering& steering, size_t first);
-  /// The same for their logits [n, V].
+  /// The pass of it: outputs of the last layer [n, E] for the last row of each segment.
+  at::Tensor last_hidden(const PackedBatch& batch, const Steering& steering, const HookSnapshot& hooks);
+  /// The pass over new prompts: reads the gates, and once more the prompts that opened theirs, now locked.
+  at::Tensor read_prompts(const PackedBatch& batch, size_t first);
+  /// Chooses and records the next token of active_[first] ... from what the last layer gave for them, or from
+  /// their logits [n, V].
+  void continue_after(const at::Tensor& hidden, size_t first);
   void continue_with(const at::Tensor& logits, size_t first);
   void check_logits(const at::Tensor& logits, size_t first) const;
   void show_first_logits(const at::Tensor& logits, size_t first) const;
@@ -79,7 +94,8 @@ class TokenGenerator {
   void record(Active& active, TokenId token);
   void add_logprobs(const at::Tensor& logits, size_t first);
   void retire_finished();
-  Steering steering_for(const PackedBatch& batch, size_t first) const;
+  /// For a batch in which `requests` of the rows are places in active_; it names the ones it holds.
+  Steering steering_for(const PackedBatch& batch, std::span<const size_t> held) const;
   void report_progress() const;
 
   const CausalLM::Impl& model_;

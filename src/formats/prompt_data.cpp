@@ -70,6 +70,31 @@ std::string prompt_of(const DataRow& row, const std::string& file) {
        "none of them");
 }
 
+/// true and false, 1 and 0, and what CSV makes of them.
+bool truth_of(const DataRow& row, const std::string& column, const std::string& file) {
+  const std::string where = row.where + ", field \"" + column + "\"";
+  const auto it = row.columns.find(column);
+  if (it == row.columns.end()) fail("data.field", file, where, "true or false", "no such field");
+  const Json& value = *it->second;
+  if (value.is_boolean()) return value.get<bool>();
+  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  for (const auto& [spelling, truth] : {std::pair("true", true),
+                                        {"false", false},
+                                        {"True", true},
+                                        {"False", false},
+                                        {"1", true},
+                                        {"0", false}}) {
+    if (text == spelling) return truth;
+  }
+  fail("data.field", file, where, "true or false", describe_json(value));
+}
+
+GatePrompt gate_prompt_of(const DataRow& row, const std::string& file) {
+  GatePrompt prompt{.prompt = prompt_of(row, file), .harmful = truth_of(row, "harmful", file), .topic = {}};
+  prompt.topic = row.columns.contains("topic") ? column_of(row, "topic", file) : row.where;
+  return prompt;
+}
+
 std::int64_t letter_or_index(const Json& value) {
   if (value.is_number_integer() || value.is_number_unsigned()) return value.get<std::int64_t>();
   if (!value.is_string()) return -1;
@@ -125,6 +150,21 @@ std::vector<std::string> load_prompts(const std::string& path) {
   });
 }
 
+std::vector<GatePrompt> load_gate_prompts(const std::string& path) {
+  return naming_memory_errors(path, [&] {
+    std::vector<GatePrompt> prompts;
+    const std::string file = escape_untrusted(path, 1000);
+    read_file_rows(path, [&](const DataRow& row) { prompts.push_back(gate_prompt_of(row, file)); });
+    const auto harmful =
+        std::count_if(prompts.begin(), prompts.end(), [](const GatePrompt& p) { return p.harmful; });
+    if (harmful == 0 || harmful == static_cast<std::ptrdiff_t>(prompts.size())) {
+      fail("data.single_class", file, "field \"harmful\"", "harmful and harmless prompts",
+           std::to_string(harmful) + " of " + std::to_string(prompts.size()) + " are harmful");
+    }
+    return prompts;
+  });
+}
+
 std::vector<ChoiceQuestion> load_choices(const std::string& path) {
   return naming_memory_errors(path, [&] {
     std::vector<ChoiceQuestion> questions;
@@ -143,19 +183,42 @@ std::vector<std::string> parse_prompts(std::string_view text, const std::string&
   });
 }
 
-std::string digest_of(const std::vector<PromptPair>& pairs) {
-  Sha256 hash;
-  const auto add = [&](const std::string& text) {
+namespace {
+
+/// Texts with their lengths, so that no two lists have the same bytes.
+class TextDigest {
+ public:
+  void add(const std::string& text) {
     const std::uint64_t length = text.size();
-    hash.update(std::as_bytes(std::span(&length, 1)));
-    hash.update(text);
-  };
-  for (const PromptPair& pair : pairs) {
-    add(pair.prompt);
-    add(pair.safe);
-    add(pair.unsafe);
+    hash_.update(std::as_bytes(std::span(&length, 1)));
+    hash_.update(text);
   }
-  return hash.hex();
+  std::string hex() { return hash_.hex(); }
+
+ private:
+  Sha256 hash_;
+};
+
+}  // namespace
+
+std::string digest_of(const std::vector<PromptPair>& pairs) {
+  TextDigest digest;
+  for (const PromptPair& pair : pairs) {
+    digest.add(pair.prompt);
+    digest.add(pair.safe);
+    digest.add(pair.unsafe);
+  }
+  return digest.hex();
+}
+
+std::string digest_of(const std::vector<GatePrompt>& prompts) {
+  TextDigest digest;
+  for (const GatePrompt& prompt : prompts) {
+    digest.add(prompt.prompt);
+    digest.add(prompt.harmful ? "harmful" : "harmless");
+    digest.add(prompt.topic);
+  }
+  return digest.hex();
 }
 
 }  // namespace safetylock

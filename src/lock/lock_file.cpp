@@ -1,22 +1,18 @@
 #include "lock/lock_file.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "base/file.h"
 #include "base/out_of_memory.h"
 #include "base/sha256.h"
+#include "lock/gate_fields.h"
+#include "lock/lock_fields.h"
 #include "lock/lock_format.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
 namespace {
-
-std::string text_of(double value) {
-  char buffer[32];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
-}
 
 template <typename Get>
 std::vector<float> column(std::span<const HeadDirection> heads, Get get) {
@@ -36,18 +32,25 @@ void update_text(Sha256& digest, std::string_view text) {
   digest.update(text);
 }
 
-// Everything below reads. `LockReader` knows the file's label and what is wrong with it.
+bool is_one_of(const auto& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Everything below reads.
 class LockReader {
  public:
   LockReader(std::string_view bytes, const std::string& file)
-      : file_(file), safetensors_(parse(bytes, file)) {}
+      : file_(file), safetensors_(parse(bytes, file)), fields_(safetensors_, file_) {}
+  LockReader(const LockReader&) = delete;
+  LockReader& operator=(const LockReader&) = delete;
 
   SafetyLock read() const {
     check_format();
     check_metadata_keys();
     check_tensors();
     check_digest();
-    return {identity(), heads(), number("alpha"), number("alpha_max")};
+    return {identity(), heads(), fields_.number("alpha", "lock.alpha_range"),
+            fields_.number("alpha_max", "lock.alpha_range"), read_gate(fields_)};
   }
 
  private:
@@ -64,26 +67,21 @@ class LockReader {
     }
   }
 
-  [[noreturn]] void fail(const char* code, const std::string& where, const std::string& expected,
-                         const std::string& found, const std::string& hint = "") const {
-    throw Error({code, file_, where, expected, found, hint});
-  }
-
-  const std::string& text(const char* key) const { return safetensors_.metadata().at(key); }
-
   void check_format() const {
     const auto& metadata = safetensors_.metadata();
     const auto format = metadata.find("format");
     if (format == metadata.end() || format->second != lock_format::kFormat) {
-      fail("io.wrong_format", "metadata key \"format\"", "\"safetylock\"",
-           format == metadata.end() ? "no such key" : "\"" + escape_untrusted(format->second, 40) + "\"",
-           "This is a safetensors file, but not a SafetyLock");
+      fields_.fail(
+          "io.wrong_format", "metadata key \"format\"", "\"safetylock\"",
+          format == metadata.end() ? "no such key" : "\"" + escape_untrusted(format->second, 40) + "\"",
+          "This is a safetensors file, but not a SafetyLock");
     }
     const auto version = metadata.find("version");
     if (version == metadata.end() || version->second != lock_format::kVersion) {
-      fail("lock.version", "metadata key \"version\"", "version 1",
-           version == metadata.end() ? "no such key" : "\"" + escape_untrusted(version->second, 40) + "\"",
-           "A newer library may read it");
+      fields_.fail(
+          "lock.version", "metadata key \"version\"", "version 1",
+          version == metadata.end() ? "no such key" : "\"" + escape_untrusted(version->second, 40) + "\"",
+          "A newer library may read it");
     }
   }
 
@@ -91,56 +89,34 @@ class LockReader {
     const auto& metadata = safetensors_.metadata();
     for (const std::string_view key : lock_format::kMetadataKeys) {
       if (metadata.contains(std::string(key))) continue;
-      fail(key.starts_with("alpha") ? "lock.alpha_range" : "lock.metadata",
-           "metadata key \"" + std::string(key) + "\"", "to be there", "no such key");
+      fields_.fail(key.starts_with("alpha") ? "lock.alpha_range" : "lock.metadata",
+                   "metadata key \"" + std::string(key) + "\"", "to be there", "no such key");
     }
     for (const auto& [key, value] : metadata) {
-      if (std::find(lock_format::kMetadataKeys.begin(), lock_format::kMetadataKeys.end(), key) ==
-          lock_format::kMetadataKeys.end()) {
-        fail("lock.metadata", "metadata key \"" + escape_untrusted(key, 60) + "\"",
-             "only the keys of version 1", "an unknown key");
+      if (!is_one_of(lock_format::kMetadataKeys, key) && !is_one_of(lock_format::kGateKeys, key)) {
+        fields_.fail("lock.metadata", "metadata key \"" + escape_untrusted(key, 60) + "\"",
+                     "only the keys of version 1", "an unknown key");
       }
     }
   }
 
   void check_tensors() const {
-    const std::uint64_t k = tensor("layers").count();
-    const std::uint64_t dim = tensor("directions").shape.size() == 2 ? tensor("directions").shape[1] : 0;
-    check_tensor("layers", "lock.head", "I64", {k});
-    check_tensor("heads", "lock.head", "I64", {k});
-    check_tensor("directions", "lock.vector", "F32", {k, dim});
-    check_tensor("sigmas", "lock.scale", "F32", {k});
-    check_tensor("gaps", "lock.scale", "F32", {k});
-    check_tensor("scores", "lock.score", "F32", {k});
-    check_tensor("sketch", "lock.tensor", "F32", {0});
+    const std::uint64_t k = fields_.tensor("layers").count();
+    const std::uint64_t dim =
+        fields_.tensor("directions").shape.size() == 2 ? fields_.tensor("directions").shape[1] : 0;
+    fields_.check_tensor("layers", "lock.head", "I64", {k});
+    fields_.check_tensor("heads", "lock.head", "I64", {k});
+    fields_.check_tensor("directions", "lock.vector", "F32", {k, dim});
+    fields_.check_tensor("sigmas", "lock.scale", "F32", {k});
+    fields_.check_tensor("gaps", "lock.scale", "F32", {k});
+    fields_.check_tensor("scores", "lock.score", "F32", {k});
+    fields_.check_tensor("sketch", "lock.tensor", "F32", {0});
     for (const SafetensorsTensor& t : safetensors_.tensors()) {
-      if (std::find(lock_format::kTensors.begin(), lock_format::kTensors.end(), t.name) ==
-          lock_format::kTensors.end()) {
-        fail("lock.tensor", "tensor \"" + escape_untrusted(t.name, 60) + "\"",
-             "only the tensors of version 1", "an unknown tensor");
+      if (!is_one_of(lock_format::kTensors, t.name) && !is_one_of(lock_format::kGateTensors, t.name)) {
+        fields_.fail("lock.tensor", "tensor \"" + escape_untrusted(t.name, 60) + "\"",
+                     "only the tensors of version 1", "an unknown tensor");
       }
     }
-  }
-
-  const SafetensorsTensor& tensor(const char* name) const {
-    const SafetensorsTensor* found = safetensors_.find(name);
-    if (found == nullptr)
-      fail("lock.tensor", std::string("tensor \"") + name + "\"", "to be there", "no such tensor");
-    return *found;
-  }
-
-  void check_tensor(const char* name, const char* code, const char* dtype,
-                    const std::vector<std::uint64_t>& shape) const {
-    const SafetensorsTensor& t = tensor(name);
-    if (t.dtype == dtype && t.shape == shape) return;
-    fail(code, std::string("tensor \"") + name + "\"", dtype + shape_text(shape),
-         t.dtype + shape_text(t.shape));
-  }
-
-  static std::string shape_text(const std::vector<std::uint64_t>& shape) {
-    std::string out = " [";
-    for (const std::uint64_t extent : shape) out += (out.size() > 2 ? ", " : "") + std::to_string(extent);
-    return out + "]";
   }
 
   void check_digest() const {
@@ -154,69 +130,40 @@ class LockReader {
       content.tensors.push_back(std::move(entry));
     }
     const std::string digest = content_digest(content);
-    if (digest == text("content_digest")) return;
-    fail("lock.digest", "metadata key \"content_digest\"", digest,
-         "\"" + escape_untrusted(text("content_digest"), 64) + "\"",
-         "The file is damaged, or was changed after it was written");
-  }
-
-  // Numbers are read back only as this library spells them, so that one lock has one file.
-  std::int64_t integer(const char* key) const {
-    const std::string& s = text(key);
-    std::int64_t value = 0;
-    std::from_chars(s.data(), s.data() + s.size(), value);
-    if (std::to_string(value) != s) {
-      fail("lock.metadata", std::string("metadata key \"") + key + "\"", "an integer",
-           "\"" + escape_untrusted(s, 40) + "\"");
-    }
-    return value;
-  }
-
-  double number(const char* key) const {
-    const std::string& s = text(key);
-    double value = 0;
-    std::from_chars(s.data(), s.data() + s.size(), value);
-    if (text_of(value) != s) {
-      fail("lock.alpha_range", std::string("metadata key \"") + key + "\"", "a number",
-           "\"" + escape_untrusted(s, 40) + "\"");
-    }
-    return value;
+    if (digest == fields_.text("content_digest")) return;
+    fields_.fail("lock.digest", "metadata key \"content_digest\"", digest,
+                 "\"" + escape_untrusted(fields_.text("content_digest"), 64) + "\"",
+                 "The file is damaged, or was changed after it was written");
   }
 
   LockIdentity identity() const {
     LockIdentity id;
-    id.architecture = text("architecture");
-    id.num_hidden_layers = integer("layers");
-    id.num_attention_heads = integer("heads");
-    id.num_key_value_heads = integer("kv_heads");
-    id.head_dim = integer("head_dim");
-    id.hidden_size = integer("hidden_size");
-    id.base_model = text("base_model");
-    id.config_digest = text("config_digest");
-    id.tokenizer_digest = text("tokenizer_digest");
-    id.template_digest = text("template_digest");
-    id.weights_digest = text("weights_digest");
-    id.pairs_digest = text("pairs_digest");
-    id.protocol = text("protocol");
-    id.tokens_per_reply = integer("tokens_per_reply");
-    id.seed = integer("seed");
-    id.revision = integer("revision");
-    id.library_version = text("library_version");
+    id.architecture = fields_.text("architecture");
+    id.num_hidden_layers = fields_.integer("layers");
+    id.num_attention_heads = fields_.integer("heads");
+    id.num_key_value_heads = fields_.integer("kv_heads");
+    id.head_dim = fields_.integer("head_dim");
+    id.hidden_size = fields_.integer("hidden_size");
+    id.base_model = fields_.text("base_model");
+    id.config_digest = fields_.text("config_digest");
+    id.tokenizer_digest = fields_.text("tokenizer_digest");
+    id.template_digest = fields_.text("template_digest");
+    id.weights_digest = fields_.text("weights_digest");
+    id.pairs_digest = fields_.text("pairs_digest");
+    id.protocol = fields_.text("protocol");
+    id.tokens_per_reply = fields_.integer("tokens_per_reply");
+    id.seed = fields_.integer("seed");
+    id.revision = fields_.integer("revision");
+    id.library_version = fields_.text("library_version");
     return id;
   }
 
-  std::vector<float> floats(const char* name) const {
-    std::vector<float> values(tensor(name).count());
-    safetensors_.read_floats(tensor(name), 0, values);
-    return values;
-  }
-
   std::vector<HeadDirection> heads() const {
-    const std::vector<std::int64_t> layers = safetensors_.read_integers(tensor("layers"));
-    const std::vector<std::int64_t> head_numbers = safetensors_.read_integers(tensor("heads"));
-    const std::vector<float> directions = floats("directions"), sigmas = floats("sigmas"),
-                             gaps = floats("gaps"), scores = floats("scores");
-    const size_t dim = tensor("directions").shape[1];
+    const std::vector<std::int64_t> layers = fields_.integers("layers");
+    const std::vector<std::int64_t> head_numbers = fields_.integers("heads");
+    const std::vector<float> directions = fields_.floats("directions"), sigmas = fields_.floats("sigmas"),
+                             gaps = fields_.floats("gaps"), scores = fields_.floats("scores");
+    const size_t dim = fields_.tensor("directions").shape[1];
     std::vector<HeadDirection> out(layers.size());
     for (size_t k = 0; k < out.size(); ++k) {
       const auto row = directions.begin() + static_cast<std::ptrdiff_t>(k * dim);
@@ -231,12 +178,13 @@ class LockReader {
 
   std::string file_;
   SafetensorsFile safetensors_;
+  LockFields fields_;
 };
 
 }  // namespace
 
 LockContent lock_content(const LockIdentity& id, std::span<const HeadDirection> heads, double default_alpha,
-                         double alpha_max) {
+                         double alpha_max, const std::optional<Gate>& gate) {
   const std::uint64_t k = heads.size();
   std::vector<std::int64_t> layers, head_numbers;
   std::vector<float> directions;
@@ -273,11 +221,12 @@ LockContent lock_content(const LockIdentity& id, std::span<const HeadDirection> 
       {"protocol", id.protocol},
       {"tokens_per_reply", std::to_string(id.tokens_per_reply)},
       {"seed", std::to_string(id.seed)},
-      {"alpha", text_of(default_alpha)},
-      {"alpha_max", text_of(alpha_max)},
+      {"alpha", number_text(default_alpha)},
+      {"alpha_max", number_text(alpha_max)},
       {"revision", std::to_string(id.revision)},
       {"library_version", id.library_version},
   };
+  if (gate) add_gate(content, *gate, id.head_dim);
   return content;
 }
 
@@ -322,7 +271,7 @@ SafetyLock SafetyLock::load(const std::string& path) {
 }
 
 std::string SafetyLock::to_bytes() const {
-  LockContent content = lock_content(identity_, heads_, default_alpha_, alpha_max_);
+  LockContent content = lock_content(identity_, heads_, default_alpha_, alpha_max_, gate_);
   content.metadata.emplace("content_digest", content_digest_);
   return safetensors_to_bytes(content.tensors, content.metadata);
 }

@@ -8,6 +8,12 @@
 //   gaps        F32 [K]     distance between the means of safe and unsafe rows; 0 where it is not known
 //   scores      F32 [K]     ranking score in [0, 1]
 //   sketch      F32 [0]     kept for a sketch of the family's weights
+// and for a conditional lock, Kg reads of its gate:
+//   gate_layers     I64 [Kg]     0-based layer of each head that is read
+//   gate_heads      I64 [Kg]     0-based query head
+//   gate_positions  I64 [Kg]     0 last token, 1 template tail, 2 message, 3 message end (GatePosition)
+//   gate_weights    F32 [Kg, D]  of the calibrated log-odds
+//   gate_bias       F32 [1]
 #pragma once
 
 #include <array>
@@ -21,7 +27,7 @@ constexpr std::string_view kVersion = "1";
 constexpr std::string_view kDigestPrefix =
     "safetylock lock 1\n";  ///< first bytes of what content_digest is taken of
 
-/// Every one of them is there, and no other. In the order of the file.
+/// Every one of them is there, and no other but those of a gate. In the order of the file.
 inline constexpr std::array kMetadataKeys = {"alpha",
                                              "alpha_max",
                                              "architecture",
@@ -48,11 +54,19 @@ inline constexpr std::array kMetadataKeys = {"alpha",
 inline constexpr std::array kTensors = {"directions", "gaps",   "heads", "layers",
                                         "scores",     "sigmas", "sketch"};
 
+/// All of them are there, or none.
+inline constexpr std::array kGateKeys = {"gate_false_alarms", "gate_harmful",        "gate_harmless",
+                                         "gate_missed",       "gate_prompts_digest", "gate_score_mean",
+                                         "gate_score_sd",     "gate_threshold"};
+inline constexpr std::array kGateTensors = {"gate_bias", "gate_heads", "gate_layers", "gate_positions",
+                                            "gate_weights"};
+
 constexpr std::uint64_t kMaxHeaderBytes = 1024 * 1024;
 constexpr std::uint64_t kMaxFileBytes = 64 * 1024 * 1024;
 constexpr size_t kMaxTextBytes = 1024;           ///< of one metadata value
 constexpr std::int64_t kMaxDimension = 1 << 20;  ///< of L, H, G, D and E
 constexpr double kNormTolerance = 0.002;         ///< of a direction; imported float16 ones are within it
 constexpr float kMaxSigma = 1e4F;                ///< of sigmas and gaps
+constexpr float kMaxGateWeight = 1e6F;           ///< size of a gate's weights and bias
 
 }  // namespace safetylock::lock_format

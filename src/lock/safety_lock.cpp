@@ -4,6 +4,7 @@
 
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "lock/gate_fields.h"
 #include "lock/lock_file.h"
 #include "lock/lock_format.h"
 #include "lock/strength_limit.h"
@@ -136,19 +137,29 @@ LockIdentity identity_of(const ModelConfig& config) {
 }
 
 SafetyLock::SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha,
-                       double alpha_max)
+                       double alpha_max, std::optional<Gate> gate)
     : identity_(std::move(identity)),
       heads_(std::move(heads)),
       default_alpha_(default_alpha),
-      alpha_max_(alpha_max) {
+      alpha_max_(alpha_max),
+      gate_(std::move(gate)) {
   check_identity(identity_);
   check_heads(heads_, identity_);
   check_alpha_range(default_alpha_, alpha_max_);
-  content_digest_ = safetylock::content_digest(lock_content(identity_, heads_, default_alpha_, alpha_max_));
+  if (gate_) {
+    check_gate(*gate_, identity_);
+    check_sha256("gate_prompts_digest", gate_->prompts_digest);
+  }
+  content_digest_ =
+      safetylock::content_digest(lock_content(identity_, heads_, default_alpha_, alpha_max_, gate_));
 }
 
 Strength SafetyLock::strength(double alpha) const {
   return within_limit(Strength(alpha), alpha_max_);
+}
+
+SafetyLock SafetyLock::with_gate(std::optional<Gate> gate) const {
+  return {identity_, heads_, default_alpha_, alpha_max_, std::move(gate)};
 }
 
 std::vector<std::int64_t> SafetyLock::layers() const {

@@ -1,5 +1,6 @@
 #include "safetylock/causal_lm.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/log.h"
@@ -7,6 +8,7 @@
 #include "model/adapted_checkpoint.h"
 #include "model/causal_lm_impl.h"
 #include "model/device_dtype.h"
+#include "model/gate_probe.h"
 #include "model/memory_check.h"
 #include "model/streamed_weights.h"
 #include "model/weights.h"
@@ -93,6 +95,24 @@ PackedBatch pack(const std::vector<std::vector<TokenId>>& sequences) {
   return builder.build();
 }
 
+/// What `interventions` add in a pass over `batch`, a segment a prompt: where they have a gate, that is read
+/// first.
+Steering steering_for(const CausalLM::Impl& model, const PackedBatch& batch, Interventions interventions) {
+  const auto requests = static_cast<std::int64_t>(batch.segments.size());
+  if (interventions.gate != nullptr && interventions.active()) {
+    std::vector<PromptPlaces> places;
+    for (const Segment& prompt : batch.segments) places.push_back({.message = {}, .length = prompt.length});
+    const GateReader reader(interventions.gate, batch, places, model.decoder.options().device());
+    DecoderPass(model.decoder, batch, {}, reader.watching(model.registry->snapshot())).run();
+    const std::vector<double> scores = reader.scores();
+    std::vector<Strength>& strengths = interventions.strengths;
+    if (strengths.size() == 1) strengths.resize(scores.size(), strengths.front());
+    for (size_t i = 0; i < std::min(strengths.size(), scores.size()); ++i)
+      strengths[i] = Strength(strengths[i].alpha() * read_score(scores[i], interventions.rule).share);
+  }
+  return {interventions, batch.requests, requests, model.decoder.dtype()};
+}
+
 at::Tensor last_rows(const PackedBatch& batch, at::Device device) {
   std::vector<std::int64_t> rows;
   for (const Segment& segment : batch.segments) rows.push_back(segment.begin + segment.length - 1);
@@ -175,7 +195,7 @@ at::Device CausalLM::device() const noexcept {
   return impl_->decoder.options().device();
 }
 at::ScalarType CausalLM::dtype() const noexcept {
-  return c10::typeMetaToScalarType(impl_->decoder.options().dtype());
+  return impl_->decoder.dtype();
 }
 std::int64_t CausalLM::weight_bytes() const noexcept {
   return impl_->decoder.weights->bytes();
@@ -223,8 +243,7 @@ at::Tensor CausalLM::logits(const std::vector<std::vector<TokenId>>& sequences, 
         at::empty({which == LogitsOf::all_tokens ? batch.rows() : num_sequences, config().vocab_size},
                   decoder.options().dtype(at::kFloat));
     const c10::InferenceMode inference;
-    const Steering steering =
-        interventions ? Steering(*interventions, batch.requests, num_sequences, dtype()) : Steering();
+    const Steering steering = interventions ? steering_for(*impl_, batch, *interventions) : Steering();
     at::Tensor hidden = DecoderPass(decoder, batch, steering, impl_->registry->snapshot()).run();
     if (which == LogitsOf::last_token) hidden = hidden.index_select(0, last_rows(batch, device()));
     logits_into(decoder, hidden, out);

@@ -36,7 +36,7 @@ DecoderPass::DecoderPass(const Decoder& decoder, const PackedBatch& batch, const
       steering_(steering),
       hooks_(std::move(hooks)),
       cache_(cache),
-      rope_(decoder.rope, decoder.config, batch, c10::typeMetaToScalarType(decoder.options().dtype())),
+      rope_(decoder.rope, decoder.config, batch, decoder.dtype()),
       attention_(decoder.config, batch, cache, decoder.options()) {}
 
 at::Tensor DecoderPass::embed() const {

@@ -19,6 +19,7 @@ struct Decoder {
 
   Decoder(ModelConfig model_config, std::shared_ptr<const WeightSource> model_weights);
   at::TensorOptions options() const { return weights->options(); }  ///< the model's device and dtype
+  at::ScalarType dtype() const { return c10::typeMetaToScalarType(options().dtype()); }
 };
 
 /// One pass. The referenced objects must outlive it. Run under c10::InferenceMode.

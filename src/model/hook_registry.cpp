@@ -44,6 +44,12 @@ bool HookSnapshot::any(HookPoint point, std::int64_t layer) const {
          });
 }
 
+HookSnapshot HookSnapshot::with(RegisteredHook hook) const {
+  List list = hooks_ ? *hooks_ : List();
+  list.push_back(std::make_shared<const RegisteredHook>(std::move(hook)));
+  return HookSnapshot(std::make_shared<const List>(std::move(list)));
+}
+
 HookHandle HookRegistry::add(RegisteredHook hook) {
   const auto added = std::make_shared<const RegisteredHook>(std::move(hook));
   {

@@ -31,6 +31,8 @@ class HookSnapshot {
   /// Throws Error arg.shape when a hook replaces it by something else than its like.
   void run(const HookContext& context, at::Tensor& value) const;
   bool empty() const noexcept { return hooks_ == nullptr; }
+  /// These, then `hook`.
+  HookSnapshot with(RegisteredHook hook) const;
   /// Whether any hook looks at `point` of `layer`.
   bool any(HookPoint point, std::int64_t layer) const;
 

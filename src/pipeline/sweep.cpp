@@ -9,6 +9,7 @@
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
 #include "safetylock/error.h"
+#include "safetylock/read_gate.h"
 
 namespace safetylock {
 namespace {
@@ -39,12 +40,14 @@ class BenignReplies {
     for (size_t i = 0; i < unlocked.results.size(); ++i) {
       const PromptResult& result = unlocked.results[i];
       Continuation reply = reply_to(model, result.prompt, result.reply, options, i);
-      if (!reply.rest.empty()) replies_.push_back(std::move(reply));
+      if (reply.rest.empty()) continue;
+      replies_.push_back(std::move(reply));
+      prompts_.push_back(i);
     }
   }
 
-  /// [strengths]: KL(unlocked || lock at that strength), a value a reply.
-  std::vector<std::optional<Mean>> divergences(const CausalLM& model, const Interventions& lock,
+  /// [strengths][replies]: KL(unlocked || lock at that strength).
+  std::vector<std::vector<double>> divergences(const CausalLM& model, const Interventions& lock,
                                                const std::vector<Strength>& strengths,
                                                const ProgressCallback& on_progress) const {
     std::vector<std::vector<double>> values(strengths.size());
@@ -53,15 +56,69 @@ class BenignReplies {
       const std::vector<double> kl = mean_divergences(model, lock, replies_[r], strengths);
       for (size_t s = 0; s < kl.size(); ++s) values[s].push_back(kl[s]);
     }
-    std::vector<std::optional<Mean>> means;
-    for (const std::vector<double>& v : values)
-      means.push_back(v.empty() ? std::nullopt : std::optional(mean_of(v)));
-    return means;
+    return values;
+  }
+
+  /// Mean of the replies' `values`, with 0 for prompts on which the lock does not act.
+  std::optional<Mean> mean(std::vector<double> values, const std::vector<bool>& acts) const {
+    for (size_t r = 0; r < values.size(); ++r) {
+      if (!acts[prompts_[r]]) values[r] = 0;
+    }
+    return values.empty() ? std::nullopt : std::optional(mean_of(values));
   }
 
  private:
   std::vector<Continuation> replies_;
+  std::vector<size_t> prompts_;  // of each reply
 };
+
+/// What the lock's gate says of each prompt.
+std::vector<GateReading> readings_of(const CausalLM& model, const std::vector<std::string>& prompts,
+                                     const EvaluateOptions& options) {
+  std::vector<GenerateRequest> requests;
+  for (const std::string& prompt : prompts) requests.push_back({.messages = {{"user", prompt}}});
+  return read_gate(model, requests,
+                   {.batch_size = options.batch_size,
+                    .system = options.system,
+                    .trust_special_tokens = options.trust_special_tokens,
+                    .on_progress = options.on_progress});
+}
+
+/// Which of the prompts a gate with this threshold would open on; all without one.
+std::vector<bool> opened(const std::vector<GateReading>& readings, std::optional<double> threshold,
+                         size_t prompts) {
+  if (!threshold) return std::vector<bool>(prompts, true);
+  std::vector<bool> acts;
+  for (const GateReading& reading : readings)
+    acts.push_back(read_score(reading.score, {.threshold = *threshold}).opened());
+  return acts;
+}
+
+/// The evaluation of a lock that acts on some of the prompts.
+Evaluation mixed(const Evaluation& unlocked, const Evaluation& locked, const std::vector<bool>& acts) {
+  std::vector<PromptResult> results;
+  for (size_t i = 0; i < acts.size(); ++i)
+    results.push_back(acts[i] ? locked.results[i] : unlocked.results[i]);
+  Evaluation evaluation = summarise(std::move(results), true);
+  evaluation.seconds = locked.seconds;
+  return evaluation;
+}
+
+std::vector<std::optional<double>> thresholds_of(const SafetyLock& lock, const SweepOptions& options) {
+  if (!lock.gate()) {
+    if (!options.thresholds.empty())
+      refuse("arg.gate", "sweep: thresholds", "a lock with a gate", "one without");
+    return {std::nullopt};
+  }
+  std::vector<std::optional<double>> thresholds = {std::nullopt};
+  std::vector<double> given = options.thresholds;
+  if (given.empty()) given = {lock.gate()->threshold};
+  for (const double threshold : ascending(std::move(given), "thresholds")) {
+    check_rule({.threshold = threshold});
+    thresholds.emplace_back(threshold);
+  }
+  return thresholds;
+}
 
 /// The strengths to try with `heads`, ascending.
 std::vector<Strength> strengths_of(std::span<const HeadDirection> heads, const SafetyLock& lock,
@@ -93,9 +150,12 @@ double push(const SweepCell& cell) {
 }  // namespace
 
 std::optional<size_t> mildest(const std::vector<SweepCell>& cells, const SweepLimits& limits) {
+  const auto cost = [](const SweepCell& cell) {
+    return std::pair(push(cell), cell.benign.refused.value + cell.benign.degenerate.value);
+  };
   std::optional<size_t> chosen;
   for (size_t i = 0; i < cells.size(); ++i) {
-    if (cells[i].meets(limits) && (!chosen || push(cells[i]) < push(cells[*chosen]))) chosen = i;
+    if (cells[i].meets(limits) && (!chosen || cost(cells[i]) < cost(cells[*chosen]))) chosen = i;
   }
   return chosen;
 }
@@ -106,10 +166,17 @@ bool SweepCell::meets(const SweepLimits& limits) const noexcept {
          (!limits.max_kl || (kl && kl->value <= *limits.max_kl));
 }
 
-SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double default_alpha) {
+SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double default_alpha,
+                        std::optional<double> threshold) {
   check_heads(num_heads, lock);
   const auto heads = lock.heads().first(static_cast<size_t>(num_heads));
-  return {lock.identity(), {heads.begin(), heads.end()}, default_alpha, lock.alpha_max()};
+  std::optional<Gate> gate;
+  if (threshold) {
+    gate = lock.gate();
+    if (!gate) refuse("arg.gate", "with_setting: threshold", "a lock with a gate", "one without");
+    gate->threshold = *threshold;
+  }
+  return {lock.identity(), {heads.begin(), heads.end()}, default_alpha, lock.alpha_max(), std::move(gate)};
 }
 
 std::optional<double> alpha_of_gap(std::span<const HeadDirection> heads, double gap) {
@@ -133,6 +200,7 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
                   const std::vector<std::string>& benign, const SweepOptions& options) {
   // All settings first: a bad one must not be found after an hour.
   const std::vector<std::int64_t> head_counts = ascending(options.num_heads, "num_heads");
+  const std::vector<std::optional<double>> thresholds = thresholds_of(lock, options);
   std::vector<std::vector<Strength>> strengths;
   for (const std::int64_t num_heads : head_counts) {
     check_heads(num_heads, lock);
@@ -149,6 +217,12 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
                      .chosen = {}};
   if (options.on_cell) options.on_cell(result.unlocked);
   const BenignReplies replies(model, result.unlocked.benign, options.evaluate);
+  std::vector<GateReading> harmful_readings, benign_readings;
+  if (lock.gate()) {
+    const AppliedLock applied = apply_lock(model, lock);
+    harmful_readings = readings_of(model, harmful, options.evaluate);
+    benign_readings = readings_of(model, benign, options.evaluate);
+  }
   for (size_t k = 0; k < head_counts.size(); ++k) {
     const AppliedLock applied =
         apply_lock(model, with_setting(lock, head_counts[k], strengths[k].back().alpha()));
@@ -159,14 +233,19 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
     const std::optional<double> alpha_of_one =
         alpha_of_gap(lock.heads().first(static_cast<size_t>(head_counts[k])), 1);
     for (size_t s = 0; s < strengths[k].size(); ++s) {
-      const double alpha = strengths[k][s].alpha();
-      result.cells.push_back({.num_heads = head_counts[k],
-                              .alpha = alpha,
-                              .gap = alpha_of_one ? std::optional(alpha / *alpha_of_one) : std::nullopt,
-                              .harmful = harmful_at[s],
-                              .benign = benign_at[s],
-                              .kl = kl[s]});
-      if (options.on_cell) options.on_cell(result.cells.back());
+      for (const std::optional<double>& threshold : thresholds) {
+        const double alpha = strengths[k][s].alpha();
+        const std::vector<bool> on_harmful = opened(harmful_readings, threshold, harmful.size()),
+                                on_benign = opened(benign_readings, threshold, benign.size());
+        result.cells.push_back({.num_heads = head_counts[k],
+                                .alpha = alpha,
+                                .threshold = threshold,
+                                .gap = alpha_of_one ? std::optional(alpha / *alpha_of_one) : std::nullopt,
+                                .harmful = mixed(result.unlocked.harmful, harmful_at[s], on_harmful),
+                                .benign = mixed(result.unlocked.benign, benign_at[s], on_benign),
+                                .kl = replies.mean(kl[s], on_benign)});
+        if (options.on_cell) options.on_cell(result.cells.back());
+      }
     }
   }
   result.chosen = mildest(result.cells, options.limits);

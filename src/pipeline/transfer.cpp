@@ -153,7 +153,7 @@ class Comparison {
   /// The first heads' projections in the tuned model with the lock on.
   std::map<HeadId, at::Tensor> locked_projections() const {
     std::map<HeadId, at::Tensor> out;
-    const AppliedLock applied = apply_lock(tuned_, base_.lock);
+    const AppliedLock applied = apply_lock(tuned_, base_.lock, {.conditional = false});
     const double alpha = base_.lock.default_strength().alpha();
     const CollectOptions collect = base_.collect_options("tuned, locked");
     for_each_layer(tuned_, base_.pairs, collect, [&](std::int64_t layer, const at::Tensor& values) {

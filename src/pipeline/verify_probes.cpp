@@ -59,7 +59,7 @@ VerifyProbes make_verify_probes(const CausalLM& model, const SafetyLock& lock, d
     sequences.push_back(encode_prompt(model, std::string(kCausalCheckBenign[i])));
   }
   const at::Tensor unlocked = next_logprobs(model, sequences);
-  const AppliedLock applied = apply_lock(model, lock, {.alpha = alpha});
+  const AppliedLock applied = apply_lock(model, lock, {.alpha = alpha, .conditional = false});
   const at::Tensor locked = next_logprobs(model, sequences);
   VerifyProbes probes{model_name(model.path()), lock.content_digest(), alpha, dtype_name(model.dtype()), {}};
   for (size_t i = 0; i < sequences.size(); ++i) {

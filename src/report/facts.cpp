@@ -56,6 +56,7 @@ class Rows {
     mean(item, "base_perplexity", set.base_perplexity);
     mean(item, "distinct_2", set.distinct_2);
     rate(item, "early_end", set.early_end);
+    rate(item, "gate_opened", set.gate_opened);
   }
 
   std::vector<Fact> take() { return std::move(rows_); }

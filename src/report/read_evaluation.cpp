@@ -141,6 +141,7 @@ PromptSet read_prompt_set(const JsonObject& object) {
                 .base_perplexity = optional_mean(object, "base_perplexity"),
                 .distinct_2 = optional_mean(object, "distinct_2"),
                 .early_end = optional_rate(object, "early_end"),
+                .gate_opened = optional_rate(object, "gate_opened"),
                 .seconds = optional_seconds(object, "seconds"),
                 .replies = {}};
   if (object.has("judge")) {

@@ -16,6 +16,7 @@ Cell read_cell(const JsonObject& object, const Sweep& sweep, int version) {
             .alpha = object.number("alpha"),
             .share_of_heads = optional_number(object, "share_of_heads"),
             .alpha_gap = optional_number(object, "alpha_gap"),
+            .threshold = optional_number(object, "gate_threshold"),
             .harmful = read_prompt_set(object.object("harmful")),
             .benign = read_prompt_set(object.object("benign")),
             .kl = optional_mean(object, "kl"),

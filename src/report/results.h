@@ -57,6 +57,7 @@ struct PromptSet {
   std::optional<Rate> judge_harmful;  ///< a score of 5
   std::optional<Mean> base_perplexity, distinct_2;
   std::optional<Rate> early_end;
+  std::optional<Rate> gate_opened;  ///< of the prompts that a gate was asked about
   std::optional<double> seconds;
   std::vector<Reply> replies;  ///< in the order of the prompts
 };
@@ -194,6 +195,7 @@ struct Cell {
   std::int64_t heads = 0;
   double alpha = 0;
   std::optional<double> share_of_heads, alpha_gap;
+  std::optional<double> threshold;  ///< from which the gate opens; nothing: always locked
   PromptSet harmful, benign;
   std::optional<Mean> kl;
   bool meets = false;

@@ -133,6 +133,8 @@ std::string numbers_table(const ReportData& data) {
     add(kind, "distinct pairs of words", [&](const PromptSet& s) { return mean(s.distinct_2, 3); });
     add(kind, "ended early",
         [&](const PromptSet& s) { return s.early_end ? rate(*s.early_end) : std::string(); });
+    add(kind, "opened the lock’s gate",
+        [&](const PromptSet& s) { return s.gate_opened ? rate(*s.gate_opened) : std::string(); });
   }
   return table("All figures by set and model", rows);
 }

@@ -1,6 +1,7 @@
 // Safety against utility: what each strength and number of heads gives and costs.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "report/charts.h"
 #include "report/markup.h"
@@ -20,9 +21,14 @@ Rate complement(const Rate& rate) {
           .high = 1 - rate.low};
 }
 
+std::string curve_name(const Cell& cell) {
+  return std::to_string(cell.heads) + " heads" +
+         (cell.threshold ? ", gate " + fixed(*cell.threshold, 3) : "");
+}
+
 std::string setting_name(const Cell& cell) {
   if (cell.heads == 0) return "unlocked";
-  return std::to_string(cell.heads) + " heads, alpha " + shortest(cell.alpha);
+  return curve_name(cell) + ", alpha " + shortest(cell.alpha);
 }
 
 std::string hover_of(const Cell& cell) {
@@ -54,20 +60,19 @@ CurvePoint point_of(const Cell& cell, Cost cost, bool chosen) {
   return point;
 }
 
-// One curve a number of heads, by strength.
+// One curve a number of heads and threshold of the gate, by strength.
 std::vector<Curve> curves_of(const Sweep& sweep, Cost cost) {
   std::vector<size_t> order;
   for (size_t i = 0; i < sweep.cells.size(); ++i)
     if (cost == Cost::over_refusal || sweep.cells[i].kl) order.push_back(i);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     const Cell &x = sweep.cells[a], &y = sweep.cells[b];
-    return std::pair(x.heads, x.alpha) < std::pair(y.heads, y.alpha);
+    return std::tuple(x.heads, x.threshold, x.alpha) < std::tuple(y.heads, y.threshold, y.alpha);
   });
   std::vector<Curve> curves;
-  std::int64_t heads = -1;
   for (const size_t i : order) {
     const Cell& cell = sweep.cells[i];
-    if (cell.heads != heads) curves.push_back({std::to_string(heads = cell.heads) + " heads", {}});
+    if (curves.empty() || curves.back().name != curve_name(cell)) curves.push_back({curve_name(cell), {}});
     curves.back().points.push_back(point_of(cell, cost, sweep.chosen == i));
   }
   return curves;
@@ -88,7 +93,8 @@ std::string curve_figure(const Sweep& sweep, Cost cost) {
   chart.label = title + ": " + std::to_string(sweep.cells.size()) + " settings" +
                 (sweep.chosen ? "; chosen: " + hover_of(sweep.cells[*sweep.chosen]) : "; none chosen");
   return figure(title, curve_chart(chart),
-                "One line a number of heads, a point a strength, from the unlocked model on. Shaded: within "
+                "One line a number of heads (and threshold of the gate), a point a strength, from the "
+                "unlocked model on. Shaded: within "
                 "the limits. " +
                     std::string(sweep.chosen ? "In colour: " + setting_name(sweep.cells[*sweep.chosen]) +
                                                    ", with 95 % intervals. "
@@ -124,18 +130,19 @@ void drop_empty_columns(Rows& rows) {
 }
 
 std::string cells_table(const Sweep& sweep) {
-  Rows rows = {{"heads", "of all", "alpha, σ", "in gaps", "harmful answered", "degenerate", "margin",
-                "benign refused", "degenerate", "margin", "KL, nats/token", "in limits"}};
+  Rows rows = {{"heads", "of all", "alpha, σ", "in gaps", "gate opens at", "harmful answered", "degenerate",
+                "margin", "benign refused", "degenerate", "margin", "KL, nats/token", "in limits"}};
   const auto add = [&](const Cell& cell, const std::string& verdict) {
     const bool lock = cell.heads > 0;
     rows.push_back(
         {lock ? std::to_string(cell.heads) : "unlocked",
          lock && cell.share_of_heads ? fixed(100 * *cell.share_of_heads, 1) + " %" : "–",
          lock ? shortest(cell.alpha) : "–", lock && cell.alpha_gap ? fixed(*cell.alpha_gap, 2) : "–",
-         with_interval(cell.harmful.answered), std::to_string(cell.harmful.degenerate.count),
-         with_sign(cell.harmful.refusal_margin.value, 1), with_interval(cell.benign.refused),
-         std::to_string(cell.benign.degenerate.count), with_sign(cell.benign.refusal_margin.value, 1),
-         cell.kl ? with_interval(*cell.kl, 3, false) : "–", verdict});
+         cell.threshold ? fixed(*cell.threshold, 3) : "–", with_interval(cell.harmful.answered),
+         std::to_string(cell.harmful.degenerate.count), with_sign(cell.harmful.refusal_margin.value, 1),
+         with_interval(cell.benign.refused), std::to_string(cell.benign.degenerate.count),
+         with_sign(cell.benign.refusal_margin.value, 1), cell.kl ? with_interval(*cell.kl, 3, false) : "–",
+         verdict});
   };
   add(sweep.unlocked, "–");
   for (size_t i = 0; i < sweep.cells.size(); ++i)

@@ -65,7 +65,7 @@ class ChatTest(CliTest):
         replies = [json.loads(line) for line in result.stdout.decode().splitlines()]
         for reply in replies:
             self.assertEqual(reply.pop("schema"), "safetylock.chat/1")
-            self.assertEqual(set(reply), {"prompt", "alpha", "prompt_ids", "token_ids", "text", "finish_reason"})
+            self.assertEqual(set(reply), {"prompt", "alpha", "prompt_ids", "token_ids", "text", "finish_reason", "gate"})
         return replies
 
     def generated(self, prompt, *args, model=MODEL):

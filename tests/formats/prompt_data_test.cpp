@@ -217,7 +217,46 @@ TEST_F(PromptData, DigestSeesEveryPartAndItsBorders) {
        {PromptPair{"a", "bc", "d"}, PromptPair{"ab", "d", "c"}, PromptPair{"ab", "c", "e"}}) {
     EXPECT_NE(digest_of({other}), digest_of(one));
   }
-  EXPECT_NE(digest_of({{"a", "b", "c"}, {"d", "e", "f"}}), digest_of({{"d", "e", "f"}, {"a", "b", "c"}}));
+  EXPECT_NE(digest_of(std::vector<PromptPair>{{"a", "b", "c"}, {"d", "e", "f"}}),
+            digest_of(std::vector<PromptPair>{{"d", "e", "f"}, {"a", "b", "c"}}));
+}
+
+TEST_F(PromptData, GatePromptsHaveALabelAndATopic) {
+  const auto load = [&](const std::string& name, std::string_view bytes) {
+    return load_gate_prompts(folder_.write(name, bytes));
+  };
+  const auto rows = load("g.jsonl", R"({"prompt": "a", "harmful": true, "topic": "x", "twin": 1}
+{"prompt": "b", "harmful": false, "topic": "x"}
+{"prompt": "c", "harmful": 0})");
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_TRUE(rows[0].harmful && !rows[1].harmful && !rows[2].harmful);
+  EXPECT_EQ(rows[0].topic, rows[1].topic);
+  EXPECT_NE(rows[2].topic, rows[1].topic);
+  const auto csv = load("g.csv", "prompt,harmful,topic\na,true,x\nb,False,x\nc,0,line 3\n");
+  ASSERT_EQ(csv.size(), 3U);
+  EXPECT_TRUE(csv[0].harmful && !csv[1].harmful && !csv[2].harmful);
+  EXPECT_EQ(digest_of(csv), digest_of(rows));
+  auto other = rows;
+  other[1].harmful = true;
+  EXPECT_NE(digest_of(other), digest_of(rows));
+}
+
+TEST_F(PromptData, GatePromptsWithoutALabelAreRefused) {
+  const auto code = [&](std::string_view bytes) {
+    return test::code_of([&] { (void)load_gate_prompts(folder_.write("g.jsonl", bytes)); });
+  };
+  EXPECT_EQ(code(R"({"prompt": "a", "harmful": true}
+{"prompt": "b"})"),
+            "data.field");
+  EXPECT_EQ(code(R"({"prompt": "a", "harmful": "perhaps"})"), "data.field");
+  EXPECT_EQ(code(R"({"prompt": "a", "harmful": 2})"), "data.field");
+  EXPECT_EQ(code(R"({"prompt": "a", "harmful": null})"), "data.field");
+  EXPECT_EQ(code(R"({"harmful": true})"), "data.field");
+  EXPECT_EQ(code(R"({"prompt": "a", "harmful": true, "topic": 3})"), "data.field");
+  EXPECT_EQ(code(R"({"prompt": "a", "harmful": true}
+{"prompt": "b", "harmful": true})"),
+            "data.single_class");
+  EXPECT_EQ(code(" "), "data.empty");
 }
 
 TEST_F(PromptData, OwnDataSets) {

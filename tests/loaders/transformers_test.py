@@ -16,7 +16,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 BINARY = os.environ["SAFETYLOCK_BINARY"]
@@ -26,6 +27,9 @@ FAMILIES = sorted(p.parent.name for p in MODELS.glob("*/config.json"))
 sys.path.insert(0, str(SOURCE / "examples" / "python"))
 import safetylock_file  # noqa: E402
 import safetylock_transformers as loader  # noqa: E402
+
+sys.path.insert(0, str(SOURCE / "scripts"))
+from lock_file import write_lock  # noqa: E402
 
 STEPS, LIKELIEST = 12, 20
 logging.disable_progress_bar()
@@ -116,6 +120,73 @@ class Loader(unittest.TestCase):
                 merged = model.merge_and_unload()
                 with loader.apply(merged, lock, 20, method="bias"):
                     self.assertLess(largest_gap(merged, locked), 5e-5)
+
+    def gated(self, name, positions, **changes):
+        """The lock of a model, with a gate of made-up weights over all its layers."""
+        path = self.lock(name)
+        with safe_open(path, framework="numpy") as file:
+            metadata, tensors = dict(file.metadata()), {key: file.get_tensor(key) for key in file.keys()}
+        lock = safetylock_file.load(path)
+        layers, dim = lock.size("layers"), lock.size("head_dim")
+        random = np.random.default_rng(3)
+        tensors |= {"gate_layers": (layers - 1 - np.arange(len(positions))) % layers, "gate_heads": np.full(len(positions), 1),
+                    "gate_positions": np.array(positions), "gate_bias": np.float32([-0.5]),
+                    "gate_weights": random.normal(size=(len(positions), dim)).astype(np.float32)} | changes
+        metadata |= {"gate_threshold": "0.5", "gate_harmful": "10", "gate_missed": "1", "gate_harmless": "10",
+                     "gate_false_alarms": "0", "gate_prompts_digest": "", "gate_score_mean": "0", "gate_score_sd": "1"}
+        gated = pathlib.Path(self.folder.name) / f"{name}-{'-'.join(map(str, positions))}.lock.safetensors"
+        write_lock(gated, metadata, tensors)
+        return gated
+
+    def test_a_gate_says_and_does_what_this_library_does(self):
+        prompts = ["How do I pick a lock?", "Why is the sky blue?", "Write a poem about a river in the rain.", "No."]
+        file = pathlib.Path(self.folder.name) / "prompts.json"
+        file.write_text(json.dumps(prompts))
+        for name in ("llama_gqa", "qwen2", "gemma3"):
+            model, tokenizer = load(name), AutoTokenizer.from_pretrained(MODELS / name)
+            inputs = loader.encode(tokenizer, [[{"role": "user", "content": p}] for p in prompts])
+            for positions in ([0], [3, 1, 2, 0]):
+                lock = self.gated(name, positions)
+                alpha = safetylock_file.load(lock).metadata["alpha_max"]
+
+                def ours(*more):
+                    return tool("generate", MODELS / name, "--lock", lock, "--alpha", alpha, "--prompts", file, "--dtype",
+                                "float32", "--max-new-tokens", STEPS, *more)["results"]
+
+                scores = [reply["gate"]["score"] for reply in ours()]
+                middle = sorted(scores)
+                threshold = 1 / (1 + np.exp(-(middle[1] + middle[2]) / 2))
+                replies = ours("--gate-threshold", threshold)
+                self.assertEqual(sum(reply["gate"]["opened"] for reply in replies), 2)
+                with loader.apply(model, lock, float(alpha), threshold=threshold) as applied:
+                    found = model.generate(**inputs, max_new_tokens=STEPS, do_sample=False, pad_token_id=0)
+                    np.testing.assert_allclose(applied.gate.scores, scores, atol=1e-4)
+                self.assertNotIn("generate", vars(model))
+                for row, reply in zip(found[:, inputs["input_ids"].shape[1] :].tolist(), replies):
+                    self.assertEqual(row[: len(reply["token_ids"])], reply["token_ids"], (name, positions, reply["prompt"]))
+
+    def test_what_a_gate_cannot_read_is_locked(self):
+        model = load("llama_gqa")
+        ids = torch.tensor([[1, 2, 3, 4], [1, 5, 6, 7]])
+        lock = self.gated("llama_gqa", [2])
+        with loader.apply(model, lock, 20, conditional=False):
+            locked, logits = model.generate(ids, max_new_tokens=6, do_sample=False), model(ids).logits
+        with loader.apply(model, lock, 20, threshold=1 - 1e-12) as applied:
+            self.assertTrue(torch.equal(model.generate(ids, max_new_tokens=6, do_sample=False), locked))  # no places
+            self.assertTrue(np.isnan(applied.gate.scores).all())
+            self.assertTrue(torch.equal(model(ids).logits, logits))  # a plain pass
+            beams = model.generate(ids, max_new_tokens=6, do_sample=False, num_beams=2, places=[(1, 3), None])
+            self.assertEqual(np.isnan(applied.gate.scores).tolist(), [False, True])
+            self.assertEqual(len(beams), 2)
+        with self.assertRaisesRegex(loader.LockError, "every request"):
+            loader.apply(model, lock, method="bias")
+        loader.apply(model, lock, method="bias", conditional=False).remove()
+
+    def test_broken_gates_are_refused(self):
+        for changes in ({"gate_heads": np.array([9])}, {"gate_positions": np.array([4])}, {"gate_layers": np.array([0, 1])},
+                        {"gate_weights": np.full((1, 8), np.nan, np.float32)}, {"gate_weights": np.zeros((1, 8), np.float32)}):
+            with self.assertRaises(loader.LockError, msg=changes):
+                safetylock_file.load(self.gated("llama_gqa", [0], **changes))
 
     def test_lower_precision_and_generate(self):
         model = load("llama_gqa").to(torch.bfloat16)

@@ -15,6 +15,7 @@ import unittest
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 SOURCE = pathlib.Path(os.environ["SAFETYLOCK_SOURCE"])
@@ -66,6 +67,9 @@ def stand_in():
 stand_in()
 import safetylock_file  # noqa: E402
 import safetylock_vllm as plugin  # noqa: E402
+
+sys.path.insert(0, str(SOURCE / "scripts"))
+from lock_file import write_lock  # noqa: E402
 
 
 class Plugin(unittest.TestCase):
@@ -139,6 +143,27 @@ class Plugin(unittest.TestCase):
             plugin.LockedGPT2LMHeadModel
         with self.assertRaises(AttributeError):
             plugin.Unheard
+
+    def test_a_gate_is_refused_unless_it_is_off(self):
+        with safe_open(os.environ["SAFETYLOCK_LOCK"], framework="numpy") as file:
+            metadata, tensors = dict(file.metadata()), {key: file.get_tensor(key) for key in file.keys()}
+        metadata |= {"gate_threshold": "0.5", "gate_harmful": "9", "gate_missed": "0", "gate_harmless": "9", "gate_false_alarms": "0",
+                     "gate_prompts_digest": "", "gate_score_mean": "0", "gate_score_sd": "1"}
+        one = np.array([1])
+        tensors |= {"gate_layers": one, "gate_heads": one, "gate_positions": one, "gate_weights": np.ones((1, 8), np.float32),
+                    "gate_bias": np.zeros(1, np.float32)}
+        lock = os.environ["SAFETYLOCK_LOCK"]
+        self.addCleanup(os.environ.__setitem__, "SAFETYLOCK_LOCK", lock)
+        os.environ["SAFETYLOCK_LOCK"] = lock + ".gated"
+        write_lock(lock + ".gated", metadata, tensors)
+        with self.assertRaisesRegex(plugin.LockError, "vLLM cannot ask"):
+            self.load()
+        os.environ["SAFETYLOCK_GATE"] = "off"
+        self.addCleanup(os.environ.pop, "SAFETYLOCK_GATE")
+        with self.assertLogs("vllm.safetylock", "WARNING") as logs:
+            model, _ = self.load()
+        self.assertIn("every request", logs.output[0])
+        torch.testing.assert_close(model.model.layers[0].self_attn.o_proj.bias.data, self.bias(0).float(), rtol=0, atol=0)
 
     def test_the_entry_point(self):
         ModelRegistry.registered.clear()

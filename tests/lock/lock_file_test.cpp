@@ -166,7 +166,7 @@ TEST(LockFile, RefusesMissingUnknownAndMalformedMetadata) {
     EXPECT_EQ(read_code(sealed([&](LockContent& c) { c.metadata.erase(key); })), code) << key;
   }
   EXPECT_EQ(read_code(safetensors_to_bytes(content.tensors, content.metadata)), "lock.metadata");
-  EXPECT_EQ(read_code(sealed([](LockContent& c) { c.metadata["gate_threshold"] = "0.5"; })), "lock.metadata");
+  EXPECT_EQ(read_code(sealed([](LockContent& c) { c.metadata["extra"] = "0.5"; })), "lock.metadata");
   for (const char* key :
        {"layers", "heads", "kv_heads", "head_dim", "hidden_size", "seed", "revision", "tokens_per_reply"}) {
     for (const char* bad : {"", "six", "06", "+6", " 6", "6 ", "6.0", "0x6", "99999999999999999999"}) {
@@ -204,7 +204,7 @@ TEST(LockFile, RefusesMissingUnknownAndMisshapenTensors) {
   const std::vector<float> four(4, 0.5F);
   const std::vector<std::int64_t> two = {0, 1};
   EXPECT_EQ(read_code(sealed(
-                [&](LockContent& c) { c.tensors.push_back(SafetensorsEntry::f32("gate_bias", {4}, four)); })),
+                [&](LockContent& c) { c.tensors.push_back(SafetensorsEntry::f32("extra", {4}, four)); })),
             "lock.tensor");
   EXPECT_EQ(replaced(SafetensorsEntry::i64("heads", {2}, two)), "lock.head");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("heads", {4}, four)), "lock.head");

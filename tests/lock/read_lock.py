@@ -16,14 +16,18 @@ KEYS = {"format", "version", "architecture", "layers", "heads", "kv_heads", "hea
         "config_digest", "tokenizer_digest", "template_digest", "weights_digest", "pairs_digest", "protocol",
         "tokens_per_reply", "seed", "alpha", "alpha_max", "revision", "library_version", "content_digest"}
 
+GATE_KEYS = {"gate_threshold", "gate_harmful", "gate_missed", "gate_harmless", "gate_false_alarms", "gate_score_mean",
+             "gate_score_sd", "gate_prompts_digest"}
+
 
 def main() -> int:
     (snippet,) = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.S)
     with tempfile.TemporaryDirectory() as folder:
-        path = str(pathlib.Path(folder) / "sample.lock.safetensors")
-        subprocess.run([sys.argv[1], path], check=True)
-        seen = {"path": path}
+        path, gated_path = (str(pathlib.Path(folder) / f"{name}.lock.safetensors") for name in ("sample", "gated"))
+        subprocess.run([sys.argv[1], path, gated_path], check=True)
+        seen, gated = {"path": path}, {"path": gated_path}
         exec(compile(snippet, str(DOC), "exec"), seen)
+        exec(compile(snippet, str(DOC), "exec"), gated)
         # A changed lock must fail the snippet's own check, or it would prove nothing.
         data = bytearray(pathlib.Path(path).read_bytes())
         data[-1] ^= 1
@@ -36,6 +40,13 @@ def main() -> int:
             raise SystemExit("the snippet accepted a changed lock")
     metadata, tensors = seen["metadata"], seen["tensors"]
     assert set(metadata) == KEYS, set(metadata) ^ KEYS
+    assert set(gated["metadata"]) == KEYS | GATE_KEYS, set(gated["metadata"]) ^ KEYS
+    assert gated["metadata"]["gate_threshold"] == "0.3" and gated["metadata"]["gate_missed"] == "21"
+    assert {k: v.tolist() for k, v in gated["tensors"].items() if k in ("gate_layers", "gate_heads", "gate_positions", "gate_bias")} == {
+        "gate_layers": [0, 3, 3], "gate_heads": [2, 1, 1], "gate_positions": [2, 0, 1], "gate_bias": [-1.25]}
+    assert gated["tensors"]["gate_weights"].shape == (3, 8)
+    for name in tensors:
+        assert np.array_equal(gated["tensors"][name], tensors[name]), name
     expected = {"architecture": "LlamaForCausalLM", "layers": "6", "heads": "4", "kv_heads": "2", "head_dim": "8",
                 "hidden_size": "20", "base_model": 'tiny "llama"', "seed": "7", "alpha": "6", "alpha_max": "24"}
     assert {k: metadata[k] for k in expected} == expected, metadata

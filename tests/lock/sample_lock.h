@@ -48,6 +48,18 @@ inline std::vector<HeadDirection> sample_heads() {
           {{4, 1}, sample_direction(8, 3), 0.25F, 0.875F, 0.125F}};
 }
 
+/// Reads one head at two positions and another one.
+inline Gate sample_gate() {
+  return {.heads = {{{0, 2}, GatePosition::message, sample_direction(8, 4)},
+                    {{3, 1}, GatePosition::last_token, sample_direction(8, 5)},
+                    {{3, 1}, GatePosition::template_tail, sample_direction(8, 6)}},
+          .bias = -1.25F,
+          .threshold = 0.3,
+          .evidence =
+              {.harmful = 180, .missed = 21, .harmless = 179, .false_alarms = 8, .mean = -0.5, .sd = 1.75},
+          .prompts_digest = std::string(64, 'c')};
+}
+
 inline SafetyLock sample_lock() {
   return {sample_identity(), sample_heads(), 6.0, 24.0};
 }

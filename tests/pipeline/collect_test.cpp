@@ -140,7 +140,7 @@ TEST(Collect, MemoryThatIsNotEnoughIsRefusedBeforeThePass) {
 // In waves or all at once: the same rows, each pair whole, requests numbered through.
 TEST(Collect, WavesGiveTheSameRows) {
   const CausalLM model = load("llama_gqa");
-  std::vector<ReplySequence> sequences;
+  std::vector<KeptSequence> sequences;
   for (size_t i = 0; i < kPairs.size(); ++i) {
     for (const bool safe : {true, false})
       sequences.push_back(encode_reply(model, kPairs[i], safe, i, kOptions));
@@ -155,15 +155,15 @@ TEST(Collect, WavesGiveTheSameRows) {
     }
     return at::cat(kept);
   };
-  const std::vector<PrefixTree> whole = build_prefix_trees(sequences, 1 << 20);
-  const std::vector<PrefixTree> single = build_prefix_trees(sequences, 1);
+  const std::vector<PrefixTree> whole = build_prefix_trees(sequences, 2, 1 << 20);
+  const std::vector<PrefixTree> single = build_prefix_trees(sequences, 2, 1);
   ASSERT_EQ(whole.size(), 1U);
   ASSERT_EQ(single.size(), kPairs.size());
   EXPECT_EQ(single.back().batch.requests.max().item<std::int64_t>(), 5);
   EXPECT_EQ(single.back().batch.requests.min().item<std::int64_t>(), 4);
   EXPECT_LT(relative_difference(rows_of(single), rows_of(whole)), 1e-5);
   const std::int64_t two = single[0].batch.rows() + single[1].batch.rows();
-  EXPECT_EQ(build_prefix_trees(sequences, two).size(), 2U);
+  EXPECT_EQ(build_prefix_trees(sequences, 2, two).size(), 2U);
 }
 
 TEST(Collect, VisitsEachLayerOnce) {
@@ -184,7 +184,7 @@ TEST(Collect, OneReplyMayBeAPrefixOfTheOther) {
   const std::vector<PromptPair> nested = {{"Well?", "No", "No way"}};
   const HeadActivations both = collect_head_activations(model, nested, kOptions);
   for (const bool safe : {true, false}) {
-    const ReplySequence alone = encode_reply(model, nested[0], safe, 0, kOptions);
+    const KeptSequence alone = encode_reply(model, nested[0], safe, 0, kOptions);
     std::vector<at::Tensor> seen;
     const HookHandle hook =
         model.add_hook(HookPoint::head_output, {},
@@ -199,7 +199,7 @@ TEST(Collect, OneReplyMayBeAPrefixOfTheOther) {
 
 TEST(Collect, KeepsOnlyTokensOfTheReply) {
   const CausalLM model = load("llama_gqa");
-  const ReplySequence short_reply =
+  const KeptSequence short_reply =
       encode_reply(model, {"Hi?", "No", "Yes"}, true, 0, {.tokens_per_reply = 100});
   EXPECT_EQ(short_reply.kept.size(), model.tokenizer().encode("No").ids.size());
   EXPECT_EQ(short_reply.kept.back(), static_cast<std::int64_t>(short_reply.ids.size()) - 1)

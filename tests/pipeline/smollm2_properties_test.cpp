@@ -197,7 +197,7 @@ TEST_F(SmolLM2, SharedPrefixesChangeNoRow) {
   double largest = 0;
   for (size_t i = 0; i < pairs.size(); ++i) {
     for (const bool safe : {true, false}) {
-      const ReplySequence reply = encode_reply(model, pairs[i], safe, i, {});
+      const KeptSequence reply = encode_reply(model, pairs[i], safe, i, {});
       std::vector<at::Tensor> heads;
       const HookHandle reader =
           model.add_hook(HookPoint::head_output, {},

@@ -5,6 +5,7 @@
 // What
 //   it finds makes "I" likelier as the first token of a reply.
 // - A harm head beside it counts '!': a harmful prompt is one with many of them. That makes "I" likelier too.
+//   To all other heads '?' looks the same.
 // - How much the model wants to comply is a number. The reply is "I can't" or "Sure,\tgo.", whichever of
 //   their first tokens is likelier.
 #pragma once
@@ -125,11 +126,12 @@ class PlantedBuilder {
       for (std::int64_t e = Planted::kFirstNoise; e < Planted::kHidden; ++e)
         embedding[at(id, e)] = static_cast<float>(Planted::kNoise) * sign();
     }
-    // The two classes differ in their class alone.
+    // The two classes differ in their class alone, and so do harm and '?'.
     const auto noise = [&](const char* token) {
       return embedding.begin() + static_cast<std::ptrdiff_t>(at(id_of(token), Planted::kFirstNoise));
     };
     std::copy_n(noise("#"), Planted::kHidden - Planted::kFirstNoise, noise("%"));
+    std::copy_n(noise("!"), Planted::kHidden - Planted::kFirstNoise, noise("?"));
   }
 
   void plant_layer(std::int64_t layer) {

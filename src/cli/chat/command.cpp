@@ -78,6 +78,7 @@ class TerminalChat {
     } else if (reply.text.empty()) {
       session_.note("(said nothing)");
     }
+    if (reply.gate) session_.note("(" + gate_text(*reply.gate) + ")");
     session_.say("");
   }
 
@@ -102,7 +103,10 @@ void run_script(Session& session, const CausalLM& model, const GenerateOptions& 
                    .expected = "the end of a message begun with \"\"\" or continued by \\",
                    .found = "the end of the input"});
     }
-    if (input.kind == ChatInputKind::message) chat_reply(session, model, options, mode, state, input.text);
+    if (input.kind == ChatInputKind::message) {
+      const ChatReply reply = chat_reply(session, model, options, mode, state, input.text);
+      if (reply.gate && mode == ChatMode::script) session.note("(" + gate_text(*reply.gate) + ")");
+    }
     if (input.kind != ChatInputKind::command) continue;
     const std::string told = run_slash_command(state, input.text);
     if (!told.empty()) session.say(printable(told));
@@ -125,7 +129,7 @@ int run_chat(Session& session, Options options) {
   const LockedModel locked = load_locked_model(session, options.model);
   locked.model.chat_template();  // that there is none should not be said after the first message
   set_max_new_tokens(options, locked.model.config().max_position_embeddings);
-  ChatState state{.lock = ChatLock(locked.lock ? &*locked.lock : nullptr, locked.alpha),
+  ChatState state{.lock = ChatLock(locked.lock ? &*locked.lock : nullptr, locked.alpha, locked.gated),
                   .system = options.generate.system};
   const bool terminal = ::isatty(STDIN_FILENO) == 1 && session.terminal().is_tty(Stream::err);
   if (!terminal || session.json()) {

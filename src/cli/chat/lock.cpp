@@ -19,14 +19,15 @@ std::string alpha_text(double alpha) {
 
 }  // namespace
 
-ChatLock::ChatLock(const SafetyLock* lock, double alpha) : lock_(lock) {
+ChatLock::ChatLock(const SafetyLock* lock, double alpha, bool gated) : lock_(lock), gated_(gated) {
   if (lock == nullptr) return;
   last_ = lock->default_strength();
   set(alpha);
 }
 
 std::string ChatLock::label() const {
-  return strength_.is_zero() ? "UNLOCKED" : "lock " + alpha_text(strength_.alpha());
+  if (strength_.is_zero()) return "UNLOCKED";
+  return (gated_ ? "gated lock " : "lock ") + alpha_text(strength_.alpha());
 }
 
 std::string ChatLock::description() const {
@@ -35,7 +36,8 @@ std::string ChatLock::description() const {
     return "UNLOCKED: the lock is off. /lock on puts it back at alpha " + alpha_text(last_.alpha()) + ".";
   return "The lock is on, at alpha " + alpha_text(strength_.alpha()) +
          " (its own: " + alpha_text(lock_->default_strength().alpha()) + ", at most " +
-         alpha_text(lock_->alpha_max()) + ").";
+         alpha_text(lock_->alpha_max()) + ")." +
+         (gated_ ? " It acts where a message opens its gate; --no-gate has it act always." : "");
 }
 
 const SafetyLock& ChatLock::lock() const {

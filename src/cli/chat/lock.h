@@ -10,12 +10,12 @@ namespace safetylock::cli {
 class ChatLock {
  public:
   /// `lock` may be null: then the chat is unlocked and stays so. Otherwise it must outlive this, and `alpha`
-  /// is the strength at the beginning.
-  ChatLock(const SafetyLock* lock, double alpha);
+  /// is the strength at the beginning. `gated`: its gate is asked about each message.
+  ChatLock(const SafetyLock* lock, double alpha, bool gated = false);
 
   /// Of the next reply.
   Strength strength() const noexcept { return strength_; }
-  /// "lock 6.0" or "UNLOCKED".
+  /// "lock 6.0", "gated lock 6.0" or "UNLOCKED".
   std::string label() const;
   /// The same in a sentence, with what can be done about it.
   std::string description() const;
@@ -31,6 +31,7 @@ class ChatLock {
   const SafetyLock& lock() const;
 
   const SafetyLock* lock_;
+  bool gated_;
   Strength strength_;
   Strength last_;  // above zero where there is a lock
 };

@@ -56,12 +56,13 @@ Json reply_json(const ChatState& state, const std::string& message, const Genera
           {"prompt_ids", generation.prompt_ids},
           {"token_ids", generation.token_ids},
           {"text", generation.text},
-          {"finish_reason", generation.finish_reason}};
+          {"finish_reason", generation.finish_reason},
+          {"gate", to_json(generation.gate)}};
 }
 
 /// Streams the reply; `said` holds what has been shown, even when Ctrl-C ends it.
-std::string stream(Session& session, const CausalLM& model, const ChatState& state, GenerateOptions options,
-                   std::string& said) {
+Generation stream(Session& session, const CausalLM& model, const ChatState& state, GenerateOptions options,
+                  std::string& said) {
   StreamedReply reply(session);
   reply.attach(options);
   options.on_progress = [](const Progress&) { return !interrupted(); };
@@ -71,9 +72,9 @@ std::string stream(Session& session, const CausalLM& model, const ChatState& sta
     said += text;
     show(request, text);
   };
-  std::string finish_reason = generate_one(model, state, options).finish_reason;
+  Generation generation = generate_one(model, state, options);
   reply.end();
-  return finish_reason;
+  return generation;
 }
 
 }  // namespace
@@ -89,10 +90,12 @@ ChatReply chat_reply(Session& session, const CausalLM& model, const GenerateOpti
     const Generation generation = generate_one(model, state, options);
     session.print(json_line(reply_json(state, message, generation)));
     session.flush();
-    reply = {generation.text, generation.finish_reason};
+    reply = {generation.text, generation.finish_reason, generation.gate};
   } else {
     try {
-      reply.finish_reason = stream(session, model, state, options, reply.text);
+      const Generation generation = stream(session, model, state, options, reply.text);
+      reply.finish_reason = generation.finish_reason;
+      reply.gate = generation.gate;
     } catch (const Error& error) {
       second_interrupt_ends(true);
       if (mode == ChatMode::script || error.code() != "run.interrupted") throw;

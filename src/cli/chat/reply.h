@@ -1,6 +1,7 @@
 // One reply of a chat.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "cli/chat/slash_commands.h"
@@ -19,6 +20,7 @@ enum class ChatMode {
 struct ChatReply {
   std::string text;
   std::string finish_reason;
+  std::optional<GateReading> gate = {};  ///< of the last message, where a gate was asked
 };
 
 /// Sends `message` to the model and prints the reply as it comes. Both are then part of state.messages; after

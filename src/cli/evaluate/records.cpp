@@ -1,15 +1,32 @@
 #include "cli/evaluate/records.h"
 
+#include <limits>
+
 #include "cli/json_output.h"
 
 namespace safetylock::cli {
+namespace {
+
+/// A score that is not finite is kept as null.
+std::optional<GateReading> gate_reading(const Json& record) {
+  if (record.is_null()) return std::nullopt;
+  const std::optional<double> score = optional_value<double>(record.at("score"));
+  return GateReading{.score = score.value_or(std::numeric_limits<double>::quiet_NaN()),
+                     .share = record.at("share").get<double>(),
+                     .readable = score.has_value()};
+}
+
+}  // namespace
 
 Json to_record(const PromptResult& r) {
   return {{"reply", r.reply},
           {"refusal_margin", or_null(r.refusal_margin)},
           {"refuses_first", r.refuses_first},
           {"tokens", or_null(r.tokens)},
-          {"finish_reason", r.finish_reason}};
+          {"finish_reason", r.finish_reason},
+          {"gate", r.gate ? Json({{"score", r.gate->readable ? Json(r.gate->score) : Json(nullptr)},
+                                  {"share", r.gate->share}})
+                          : Json(nullptr)}};
 }
 
 PromptResult prompt_result(const Json& record, const std::string& prompt) {
@@ -18,7 +35,8 @@ PromptResult prompt_result(const Json& record, const std::string& prompt) {
           .refusal_margin = optional_value<double>(record.at("refusal_margin")),
           .refuses_first = record.at("refuses_first").get<bool>(),
           .tokens = optional_value<std::int64_t>(record.at("tokens")),
-          .finish_reason = record.at("finish_reason").get<std::string>()};
+          .finish_reason = record.at("finish_reason").get<std::string>(),
+          .gate = gate_reading(record.at("gate"))};
 }
 
 Json to_record(const WindowScore& s) {

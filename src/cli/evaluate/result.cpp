@@ -11,10 +11,16 @@ namespace {
 
 Json lock_json(const EvaluateSetup& setup, const EvaluateInputs& inputs, double alpha) {
   if (!inputs.lock) return nullptr;
+  Json gate = nullptr;
+  if (inputs.lock->gate() && !setup.model.no_gate) {
+    gate = {{"threshold", setup.model.gate_threshold.value_or(inputs.lock->gate()->threshold)},
+            {"ramp", setup.model.gate_ramp}};
+  }
   return {{"path", setup.model.lock},
           {"digest", inputs.lock->content_digest()},
           {"alpha", alpha},
-          {"heads", inputs.lock->heads().size()}};
+          {"heads", inputs.lock->heads().size()},
+          {"gate", std::move(gate)}};
 }
 
 Json versions_json(Session& session) {
@@ -50,6 +56,7 @@ std::vector<TableRow> set_rows(const Evaluation& e, bool margin_only, bool serve
     if (e.judge_unreadable > 0)
       rows.push_back({"judge's answer unreadable", std::to_string(e.judge_unreadable)});
   }
+  if (e.opened.n > 0) rows.push_back(rate_row("gate opened", e.opened));
   rows.push_back(rate_row("likeliest first token refuses", e.refuses_first));
   if (e.refusal_margin.n > 0) rows.push_back(mean_row("refusal margin", e.refusal_margin));
   if (served && e.refusal_margin.n == 0)

@@ -131,6 +131,9 @@ Json settings_json(const EvaluateSetup& s) {
           {"judge", text_or_null(s.judge)},
           {"judge_model", text_or_null(s.judge_model)},
           {"locked_only", s.locked_only},
+          {"no_gate", s.model.no_gate},
+          {"gate_threshold", or_null(s.model.gate_threshold)},
+          {"gate_ramp", s.model.gate_ramp},
           {"margin_only", s.evaluate.margin_only},
           {"max_new_tokens", s.evaluate.max_new_tokens},
           {"batch", s.evaluate.batch_size},
@@ -140,7 +143,7 @@ Json settings_json(const EvaluateSetup& s) {
 
 Json subject_json(const EvaluateSetup& setup, const EvaluateInputs& inputs, const std::string& device,
                   const std::string& dtype) {
-  Json subject = {{"schema", "safetylock.evaluate-journal/1"},
+  Json subject = {{"schema", "safetylock.evaluate-journal/2"},
                   {"version", SAFETYLOCK_VERSION},
                   {"model", setup.model.model},
                   {"adapter", setup.model.adapter},

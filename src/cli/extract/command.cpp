@@ -71,6 +71,14 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->required()
       ->type_name("FILE");
   command->add_option("-o,--output", options->output, "The lock to write")->required()->type_name("LOCK");
+  command
+      ->add_option(
+          "--gate", options->gate,
+          "Harmful and harmless requests (columns prompt, harmful, topic): the lock will act only on "
+          "requests like the harmful ones")
+      ->type_name("FILE");
+  add_number(*command, "--gate-false-alarms", options->gate_false_alarms, 0, 0.5,
+             "Largest share of harmless requests that may open the gate (default 0.05)");
   add_integer(*command, "--heads", options->derive.num_heads, 1, 1 << 20, "Heads in the lock (default 24)");
   add_integer(*command, "--tokens", options->collect.tokens_per_reply, 1, 1 << 20,
               "Last tokens of each reply to read (default 5)");
@@ -101,6 +109,8 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
   teach(*command, Group::locks,
         {"safetylock extract models/base --pairs data/pairs.jsonl -o base.lock.safetensors",
          "safetylock extract base.gguf --pairs pairs.csv -o base.lock.safetensors --heads 48 --json",
+         "safetylock extract models/base --pairs data/pairs.jsonl --gate data/gate.jsonl -o "
+         "gated.lock.safetensors",
          "safetylock extract models/base-70b --pairs data/pairs.jsonl -o base.lock.safetensors --max-memory "
          "8GB"});
   command->callback([options, &action] {

@@ -41,6 +41,8 @@ std::optional<double> Extraction::top_k_share(const HeadScore& head) const {
 SafetyLock extract(Session& session, ExtractOptions options, Extraction& result) {
   Stopwatch watch;
   const std::vector<PromptPair> pairs = load_first_pairs(options.pairs, options.max_pairs);
+  std::vector<GatePrompt> gate_prompts;
+  if (!options.gate.empty()) gate_prompts = load_gate_prompts(options.gate);
   const CausalLM model = session.load_model(options.model, {}, {}, options.max_memory);
   result.layers = model.config().num_hidden_layers;
   result.heads_per_layer = model.config().num_attention_heads;
@@ -84,6 +86,21 @@ SafetyLock extract(Session& session, ExtractOptions options, Extraction& result)
   options.derive.default_alpha = options.alpha.value_or(options.derive.default_alpha);
   SafetyLock lock = derive_lock(activations, result.ranking, options.derive);
   result.seconds.derive = watch.lap();
+
+  if (!gate_prompts.empty()) {
+    const GateActivations prompts =
+        collect_gate_activations(model, gate_prompts,
+                                 {.system = options.collect.system,
+                                  .trust_special_tokens = options.collect.trust_special_tokens,
+                                  .clock = options.collect.clock,
+                                  .on_progress = session.progress()});
+    result.gate = derive_gate(
+        prompts,
+        {.false_alarm_rate = options.gate_false_alarms, .seed = seed, .on_progress = session.progress()});
+    lock = lock.with_gate(result.gate->gate);
+    result.seconds.gate = watch.lap();
+    check_interrupt();
+  }
 
   if (!model.streamed()) result.check = causal_check(model, lock, session.progress());
   result.seconds.causal_check = watch.lap();

@@ -9,6 +9,7 @@
 
 #include "cli/session.h"
 #include "safetylock/derive.h"
+#include "safetylock/derive_gate.h"
 #include "safetylock/evaluate.h"
 #include "safetylock/head_activations.h"
 #include "safetylock/ranking_evidence.h"
@@ -17,6 +18,8 @@ namespace safetylock::cli {
 
 struct ExtractOptions {
   std::string model, pairs, output;
+  std::string gate;  ///< file of labelled prompts; empty: none
+  double gate_false_alarms = GateOptions().false_alarm_rate;
   std::int64_t max_pairs = 0;    ///< 0: all
   std::uint64_t max_memory = 0;  ///< bytes; 0: no bound
   std::int64_t seed = 0;
@@ -29,7 +32,7 @@ struct ExtractOptions {
 };
 
 struct ExtractSeconds {
-  double load = 0, collect = 0, rank = 0, evidence = 0, derive = 0, causal_check = 0, total = 0;
+  double load = 0, collect = 0, rank = 0, evidence = 0, derive = 0, gate = 0, causal_check = 0, total = 0;
 };
 
 struct Extraction {
@@ -38,6 +41,7 @@ struct Extraction {
   double pairs_per_second = 0;
   std::vector<HeadScore> ranking;  ///< of all heads; the lock's come first
   RankingEvidence evidence;
+  std::optional<DerivedGate> gate;   ///< none unless it was asked for
   std::optional<CausalCheck> check;  ///< none for a streamed model
   ExtractSeconds seconds;
 

@@ -3,6 +3,7 @@
 
 #include "cli/extract/output.h"
 #include "cli/json_output.h"
+#include "pipeline/evaluate_parts.h"
 
 namespace safetylock::cli {
 namespace {
@@ -73,6 +74,35 @@ Json paper_json(const RankingEvidence& evidence) {
 
 }  // namespace
 
+namespace {
+
+Json gate_json(const std::optional<DerivedGate>& derived) {
+  if (!derived) return nullptr;
+  const Gate& gate = derived->gate;
+  const GateEvidence& e = gate.evidence;
+  Json candidates = Json::array();
+  for (const GateCandidate& c : derived->candidates) {
+    Json positions = Json::array();
+    for (const GatePosition position : c.positions) positions.push_back(to_string(position));
+    candidates.push_back({{"positions", std::move(positions)},
+                          {"heads", c.num_heads},
+                          {"C", c.C},
+                          {"auc", c.auc},
+                          {"log_loss", c.log_loss}});
+  }
+  return {{"prompts_digest", gate.prompts_digest},
+          {"threshold", gate.threshold},
+          {"auc", derived->auc},
+          {"log_loss", derived->log_loss},
+          {"missed", to_json(rate_of(e.missed, e.harmful))},
+          {"false_alarms", to_json(rate_of(e.false_alarms, e.harmless))},
+          {"chosen", derived->chosen},
+          {"candidates", std::move(candidates)},
+          {"scores", derived->scores}};
+}
+
+}  // namespace
+
 Json extraction_json(const ExtractOptions& options, const SafetyLock& lock, const Extraction& e) {
   const LockIdentity& id = lock.identity();
   const ExtractSeconds& s = e.seconds;
@@ -95,6 +125,7 @@ Json extraction_json(const ExtractOptions& options, const SafetyLock& lock, cons
             {"rank", s.rank},
             {"evidence", s.evidence},
             {"derive", s.derive},
+            {"gate", s.gate},
             {"causal_check", s.causal_check},
             {"total", s.total}}},
           {"layers", e.layers},
@@ -105,6 +136,7 @@ Json extraction_json(const ExtractOptions& options, const SafetyLock& lock, cons
            {{"permutation", permutation_json(e)},
             {"stability", stability_json(e.evidence)},
             {"paper", paper_json(e.evidence)}}},
+          {"gate", gate_json(e.gate)},
           {"causal_check", e.check ? to_json(*e.check) : Json(nullptr)},
           {"causal_check_omitted", e.check ? Json(nullptr) : Json(kNoCausalCheck)}};
 }

@@ -5,6 +5,7 @@
 #include "cli/progress_bar.h"
 #include "cli/table.h"
 #include "cli/text_format.h"
+#include "pipeline/evaluate_parts.h"
 
 namespace safetylock::cli {
 namespace {
@@ -86,6 +87,23 @@ std::string check_text(const Session& session, const std::optional<CausalCheck>&
   return check_table(*check) + "  " + verdict(session, *check);
 }
 
+std::string gate_report(const Session& session, const std::optional<DerivedGate>& derived) {
+  if (!derived) return "";
+  const GateCandidate& chosen = derived->candidates[derived->chosen];
+  const GateEvidence& e = derived->gate.evidence;
+  std::string positions;
+  for (const GatePosition position : chosen.positions)
+    positions += (positions.empty() ? "" : ", ") + std::string(to_string(position));
+  return session.heading("Gate: on topics that it was not trained on") + "\n" +
+         facts({{"reads", text_format("%lld heads at %s, C = %g; best of %zu ways tried",
+                                      static_cast<long long>(chosen.num_heads), positions.c_str(), chosen.C,
+                                      derived->candidates.size())},
+                {"opens at", text_format("a probability of %.3f", derived->gate.threshold)},
+                {"told apart", text_format("AUC %.3f, log loss %.3f", derived->auc, derived->log_loss)}}) +
+         table({rate_row("harmful requests missed", rate_of(e.missed, e.harmful)),
+                rate_row("false alarms on harmless ones", rate_of(e.false_alarms, e.harmless))});
+}
+
 }  // namespace
 
 std::string extraction_report(const Session& session, const ExtractOptions& options, const SafetyLock& lock,
@@ -99,6 +117,7 @@ std::string extraction_report(const Session& session, const ExtractOptions& opti
          duration_text(e.seconds.total) + " in all\n" +
          session.heading("Best " + std::to_string(shown) + " heads") + "\n" + head_table(lock, e) +
          session.heading("Evidence for the ranking") + "\n" + evidence_facts(lock, e) +
+         gate_report(session, e.gate) +
          session.heading("Causal check: refusal margin of the base itself, without and with the lock") +
          "\n" + check_text(session, e.check) + "\n";
 }

@@ -19,7 +19,7 @@ std::vector<std::optional<double>> reply_perplexities(const CausalLM& base,
     continuations.push_back(std::move(reply));
     owners.push_back(i);
   }
-  const std::optional<Interventions> interventions = request_interventions(base, {options.strength});
+  const std::optional<Interventions> interventions = request_interventions(base, options.strength);
   const std::vector<double> nll = continuation_nll(
       base, continuations, options.batch_size, interventions ? &*interventions : nullptr, [&](size_t done) {
         report_step(options.on_progress, "reading replies under the base", done, continuations.size(),

@@ -44,8 +44,12 @@ std::vector<ChoiceResult> answer_choices(const CausalLM& model, const std::vecto
   }
   const std::vector<Continuation> continuations = continuations_of(model, questions, options);
   std::vector<size_t> owners;  // the question of each continuation
-  for (size_t q = 0; q < questions.size(); ++q) owners.insert(owners.end(), questions[q].choices.size(), q);
-  const std::optional<Interventions> interventions = request_interventions(model, {options.strength});
+  std::vector<std::string> prompts;
+  for (size_t q = 0; q < questions.size(); ++q) {
+    owners.insert(owners.end(), questions[q].choices.size(), q);
+    prompts.insert(prompts.end(), questions[q].choices.size(), questions[q].prompt);
+  }
+  const std::optional<Interventions> interventions = prompt_interventions(model, prompts, options);
   const std::vector<double> nll = continuation_nll(
       model, continuations, options.batch_size, interventions ? &*interventions : nullptr, [&](size_t done) {
         report_step(options.on_progress, "multiple choice",

@@ -25,6 +25,25 @@ size_t batch_end(const std::vector<Continuation>& all, size_t first, std::int64_
   return end;
 }
 
+/// What is added in one batch after the other, where each continuation may have a strength of its own.
+class BatchInterventions {
+ public:
+  explicit BatchInterventions(const Interventions* all) : all_(all) {
+    if (all != nullptr) batch_ = *all;
+  }
+
+  const Interventions* of(size_t begin, size_t end) {
+    if (all_ == nullptr || all_->strengths.size() == 1) return all_;
+    batch_.strengths.assign(all_->strengths.begin() + static_cast<std::ptrdiff_t>(begin),
+                            all_->strengths.begin() + static_cast<std::ptrdiff_t>(end));
+    return &batch_;
+  }
+
+ private:
+  const Interventions* all_;
+  Interventions batch_;
+};
+
 }  // namespace
 
 std::vector<TokenId> whole(const Continuation& continuation) {
@@ -37,7 +56,7 @@ Continuation reply_to(const CausalLM& model, const std::string& prompt, const st
                       const EvaluateOptions& options, size_t index) {
   const GenerateOptions chat{
       .max_new_tokens = 1, .system = options.system, .trust_special_tokens = options.trust_special_tokens};
-  return {encode_chat_prompt(model, {.messages = {{"user", prompt}}}, chat, index),
+  return {encode_chat_prompt(model, {.messages = {{"user", prompt}}}, chat, index).ids,
           model.tokenizer().encode(text, {.parse_special_tokens = false}).ids};
 }
 
@@ -60,13 +79,14 @@ std::vector<double> continuation_nll(const CausalLM& model, const std::vector<Co
                                      std::int64_t batch_size, const Interventions* interventions,
                                      const std::function<void(size_t done)>& report) {
   const c10::InferenceMode inference;
+  BatchInterventions added(interventions);
   std::vector<double> result;
   for (size_t first = 0; first < continuations.size();) {
     report(first);
     const size_t end = batch_end(continuations, first, batch_size);
     std::vector<std::vector<TokenId>> sequences;
     for (size_t i = first; i < end; ++i) sequences.push_back(whole(continuations[i]));
-    const at::Tensor logits = model.logits(sequences, LogitsOf::all_tokens, interventions);
+    const at::Tensor logits = model.logits(sequences, LogitsOf::all_tokens, added.of(first, end));
     std::int64_t row = 0;
     for (size_t i = first; i < end; ++i) {
       const auto tokens = static_cast<std::int64_t>(length(continuations[i]));

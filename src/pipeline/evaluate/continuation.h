@@ -25,7 +25,8 @@ Continuation reply_to(const CausalLM& model, const std::string& prompt, const st
                       const EvaluateOptions& options, size_t index);
 
 /// Negative log-likelihood of each `rest` in nats, summed over its tokens. Up to `batch_size` together, fewer
-/// where they are long: logits take V floats a token. `report(done)` is called before each batch and at the
+/// where they are long: logits take V floats a token. `interventions` have one strength, or one for each
+/// continuation. `report(done)` is called before each batch and at the
 /// end. Throws arg.range (longer than the context), num.nonfinite, and what `report` throws.
 std::vector<double> continuation_nll(const CausalLM& model, const std::vector<Continuation>& continuations,
                                      std::int64_t batch_size, const Interventions* interventions,

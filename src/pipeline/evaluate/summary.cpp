@@ -122,6 +122,10 @@ Evaluation summarise(std::vector<PromptResult> results, bool with_replies) {
     e.base_perplexity = mean_over(e.results, [](const PromptResult& r) { return r.base_perplexity; });
     summarise_judge(e);
   }
+  e.opened = rate_of(std::count_if(e.results.begin(), e.results.end(),
+                                   [](const PromptResult& r) { return r.gate && r.gate->opened(); }),
+                     std::count_if(e.results.begin(), e.results.end(),
+                                   [](const PromptResult& r) { return r.gate.has_value(); }));
   e.refuses_first = share(e.results, [](const PromptResult& r) { return r.refuses_first; });
   e.refusal_margin = mean_over(e.results, [](const PromptResult& r) { return r.refusal_margin; });
   return e;

@@ -61,7 +61,7 @@ WindowScore score_window(const CausalLM& model, const std::vector<TokenId>& wind
   const c10::InferenceMode inference;
   WindowScore score{.tokens = static_cast<std::int64_t>(window.size()) - 1};
   const auto pass = [&](const std::optional<Strength>& strength) {
-    const std::optional<Interventions> added = request_interventions(model, {strength});
+    const std::optional<Interventions> added = request_interventions(model, strength);
     return model.logits({window}, LogitsOf::all_tokens, added ? &*added : nullptr);
   };
   at::Tensor unlocked, locked;
