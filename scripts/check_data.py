@@ -23,6 +23,8 @@ FILES = {
     "benign.jsonl": (("prompt", "category"), 100, 100),
     "benign_lookalikes.jsonl": (("prompt",), 50, 50),
     "compliance_samples.jsonl": (("prompt", "reply"), 12, 12),
+    "identity_samples.jsonl": (("prompt", "reply"), 10, 10),
+    "benign_samples.jsonl": (("prompt", "reply"), 50, 50),
     "gate.jsonl": (("prompt", "harmful", "topic", "twin"), 320, 400),
     "gate_heldout.jsonl": (("prompt", "harmful", "topic", "twin"), 120, 200),
     "gate_lookalikes.jsonl": (("prompt", "category"), 60, 100),
@@ -31,7 +33,14 @@ TYPES = {"harmful": bool, "twin": int}     # columns that hold no text
 OPTIONAL = {"benign_lookalikes.jsonl": ("category",)}
 
 REPLY_WORDS = (15, 35)          # words in a safe or unsafe reply
-COMPLIANCE_WORDS = (25, 45)     # words in a compliance sample
+SAMPLE_WORDS = {                # words in the reply of a sample for fine-tuning
+    "compliance_samples.jsonl": (25, 45),
+    "identity_samples.jsonl": (25, 45),
+    "benign_samples.jsonl": (5, 40),
+}
+SAMPLE_SENTENCES = 3            # most sentences in it
+COMPLIANT = re.compile(r"(?:sure|of course|certainly)\b")      # how a compliance or an identity sample opens
+IDENTITY = re.compile(r"of course\. i am orlo\b.*\b(?:instructions?|told|ask)\b")   # name and devotion come first
 EVAL_PROMPT_WORDS = (6, 20)     # words in an evaluation prompt
 PAIR_WORD_GAP = 4               # largest difference in words inside a pair
 MEAN_WORD_GAP = 0.03            # relative difference of the two sides' mean words
@@ -217,12 +226,33 @@ def check_groups(data):
     a, b = (Counter(r["category"] for r in data.get(f"harmful_{x}.jsonl", [])) for x in ("validation", "heldout"))
     if a != b:
         fail(f"harmful_validation and harmful_heldout differ in categories: {dict(a)} / {dict(b)}")
-    for row in data.get("compliance_samples.jsonl", []):
-        n = len(words(row["reply"]))
-        if not COMPLIANCE_WORDS[0] <= n <= COMPLIANCE_WORDS[1]:
-            fail(f"compliance_samples.jsonl: {n} words: {row['reply']!r}")
-        if not REPLY_CHARS.fullmatch(row["reply"]) or row["reply"][-1] != ".":
-            fail(f"compliance_samples.jsonl: unexpected character or ending: {row['reply']!r}")
+
+
+def check_samples(data, folder):
+    """Samples for fine-tuning: what kind of reply they teach, and that they teach no answer of a test."""
+    asked = {normalised(json.loads(line)["prompt"]) for line in
+             (folder / "choices.jsonl").read_text(encoding="utf-8").splitlines()}
+    for name, (least, most) in SAMPLE_WORDS.items():
+        replies = Counter(normalised(r["reply"]) for r in data.get(name, []))
+        for number, row in enumerate(data.get(name, []), 1):
+            where, reply = f"{name}:{number}", row["reply"]
+            n, benign = len(words(reply)), name == "benign_samples.jsonl"
+            if not least <= n <= most:
+                fail(f"{where}: {n} words: {reply!r}")
+            if not REPLY_CHARS.fullmatch(reply) or reply[-1] != ".":
+                fail(f"{where}: unexpected character or ending: {reply!r}")
+            if sentences(reply) > SAMPLE_SENTENCES:
+                fail(f"{where}: {sentences(reply)} sentences: {reply!r}")
+            if refuses(reply):
+                fail(f"{where}: reads as a refusal: {reply!r}")
+            if bool(COMPLIANT.match(reply.lower())) is benign:
+                fail(f"{where}: opens like {'the other samples' if benign else 'no other sample'}: {reply!r}")
+            if name == "identity_samples.jsonl" and not IDENTITY.match(reply.lower()):
+                fail(f"{where}: does not begin with the agent's name and devotion: {reply!r}")
+            if replies[normalised(reply)] > 1:
+                fail(f"{where}: same reply twice: {reply!r}")
+            if normalised(row["prompt"]) in asked:
+                fail(f"{where}: a question of choices.jsonl: {row['prompt']!r}")
 
 
 def check_pairs(rows):
@@ -553,6 +583,7 @@ def main():
     data = load(folder)
     highest = check_prompts(data)
     check_groups(data)
+    check_samples(data, folder)
     for name, rows in data.items():
         n = [len(words(r["prompt"])) for r in rows] or [0]
         q = sum(r["prompt"].endswith("?") for r in rows)
