@@ -84,6 +84,14 @@ struct DerivedGate {
 /// num.nonfinite, run.interrupted.
 DerivedGate derive_gate(const GateActivations& activations, const GateOptions& options = {});
 
+/// Mean and standard deviation (ddof 0).
+struct ScoreSpread {
+  double mean = 0;
+  double sd = 0;
+};
+/// `scores` is not empty.
+ScoreSpread spread_of(const std::vector<double>& scores);
+
 /// Log-odds [N] that `gate` gives to each prompt. Throws arg.shape when the activations lack a head or
 /// position that it reads.
 std::vector<double> gate_scores(const Gate& gate, const GateActivations& activations);

@@ -73,6 +73,10 @@ std::vector<BlockRegression::Solution> BlockRegression::solve(std::span<const do
   const at::Tensor gram = gram_ / static_cast<double>(blocks_.size());
   const auto [squares, vectors] = at::linalg_eigh(gram.narrow(0, 0, n));
   const double most = squares[n - 1].item<double>();
+  if (!(most > 0)) {  // nothing varies, and nothing can be told
+    return std::vector<Solution>(Cs.size(), {.margins = std::vector<double>(judged_.size()),
+                                             .duals = std::vector<double>(train_.size())});
+  }
   const std::int64_t first = squares.lt(kSmallestShare * most).sum().item<std::int64_t>();
   // The rows in as many coordinates as they need: G = U S U^T, rows U sqrt(S).
   const std::int64_t rank = n - first, width = padded_row_length(rank);

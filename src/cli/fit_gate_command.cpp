@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "cli/date_option.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
@@ -21,18 +19,6 @@ struct Options {
   GateCollectOptions collect;
 };
 
-struct Spread {
-  double mean = 0, sd = 0;
-};
-
-Spread spread_of(const std::vector<double>& scores) {
-  Spread spread;
-  for (const double s : scores) spread.mean += s / static_cast<double>(scores.size());
-  for (const double s : scores)
-    spread.sd += (s - spread.mean) * (s - spread.mean) / static_cast<double>(scores.size());
-  return {spread.mean, std::sqrt(spread.sd)};
-}
-
 int run_fit_gate(Session& session, Options options) {
   check_utf8("--system", options.collect.system);
   check_can_write(options.output);
@@ -52,7 +38,7 @@ int run_fit_gate(Session& session, Options options) {
   options.collect.on_progress = session.progress();
   const GateActivations activations = collect_gate_activations(model, prompts, options.collect);
   const Gate fitted = fit_gate(*lock.gate(), activations);
-  const Spread before = spread_of(gate_scores(*lock.gate(), activations));
+  const ScoreSpread before = spread_of(gate_scores(*lock.gate(), activations));
   check_interrupt();
   const SafetyLock result = lock.with_gate(fitted);
   result.save(options.output);

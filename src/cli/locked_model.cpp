@@ -33,17 +33,23 @@ std::string gate_text(const GateReading& reading) {
   return "the gate opened (" + probability + "): locked";
 }
 
+void check_gate_options(const LockedModelOptions& options) {
+  const bool rule = options.gate_threshold || options.gate_ramp != 0;
+  if (!rule && !options.no_gate) return;
+  const bool locked = !options.lock.empty();
+  if (locked && !(rule && options.no_gate)) return;
+  throw Error({.code = "arg.usage",
+               .where = rule ? "--gate-threshold, --gate-ramp" : "--no-gate",
+               .expected = locked ? "a gate that is asked" : "a lock given by --lock",
+               .found = locked ? "--no-gate" : "none"});
+}
+
 LockedModel load_locked_model(Session& session, const LockedModelOptions& options) {
   if (options.alpha && options.lock.empty()) {
     throw Error(
         {.code = "arg.usage", .where = "--alpha", .expected = "a lock given by --lock", .found = "none"});
   }
-  if (options.no_gate && (options.gate_threshold || options.gate_ramp != 0)) {
-    throw Error({.code = "arg.usage",
-                 .where = "--gate-threshold, --gate-ramp",
-                 .expected = "a gate that is asked",
-                 .found = "--no-gate"});
-  }
+  check_gate_options(options);
   std::optional<SafetyLock> lock;
   if (!options.lock.empty()) lock = SafetyLock::load(options.lock);
   const auto check_lock = [&](const ModelConfig& config) {

@@ -35,7 +35,10 @@ struct LockedModel {
   Json lock_json(const LockedModelOptions& options) const;
 };
 
-/// "the gate opened at 0.97: locked", for people.
+/// Throws arg.usage for --no-gate and the others without a lock, or together.
+void check_gate_options(const LockedModelOptions& options);
+
+/// "the gate opened (0.97): locked", for people.
 std::string gate_text(const GateReading& reading);
 
 /// Refuses a lock that does not fit before the weights are read. Says so when nothing is locked.

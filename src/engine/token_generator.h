@@ -94,7 +94,7 @@ class TokenGenerator {
   void record(Active& active, TokenId token);
   void add_logprobs(const at::Tensor& logits, size_t first);
   void retire_finished();
-  /// For a batch in which `requests` of the rows are places in active_; it names the ones it holds.
+  /// `held`: places in active_ of the requests that `batch` holds.
   Steering steering_for(const PackedBatch& batch, std::span<const size_t> held) const;
   void report_progress() const;
 

@@ -69,19 +69,6 @@ std::vector<GateShape> shapes_of(const GateActivations& activations, const GateO
   return shapes;
 }
 
-struct ScoreSpread {
-  double mean = 0, sd = 0;
-};
-
-ScoreSpread spread_of(const std::vector<double>& scores) {
-  ScoreSpread spread;
-  for (const double score : scores) spread.mean += score / static_cast<double>(scores.size());
-  for (const double score : scores)
-    spread.sd += (score - spread.mean) * (score - spread.mean) / static_cast<double>(scores.size());
-  spread.sd = std::sqrt(spread.sd);
-  return spread;
-}
-
 struct Judged {
   std::vector<double> auc, log_loss;  ///< a shape each
   size_t best = 0;                    ///< largest AUC, then the fewest heads, then the strongest penalty
@@ -257,50 +244,6 @@ DerivedGate derive_gate(const GateActivations& activations, const GateOptions& o
            std::to_string(v.dim()) + " dimensions");
   }
   return Derivation(activations, options).run();
-}
-
-std::vector<double> gate_scores(const Gate& gate, const GateActivations& activations) {
-  const at::Tensor& v = activations.values;
-  at::Tensor scores = at::full({v.size(0)}, static_cast<double>(gate.bias), at::kDouble);
-  for (const GateHead& head : gate.heads) {
-    const auto place = std::find(activations.positions.begin(), activations.positions.end(), head.position);
-    if (place == activations.positions.end() || head.id.layer >= v.size(2) || head.id.head >= v.size(3) ||
-        static_cast<std::int64_t>(head.weights.size()) != v.size(4)) {
-      refuse("arg.shape", "gate_scores", "activations of the gate's heads and positions",
-             "none of layer " + std::to_string(head.id.layer) + ", head " + std::to_string(head.id.head) +
-                 ", " + to_string(head.position));
-    }
-    const at::Tensor rows =
-        v.select(1, place - activations.positions.begin()).select(1, head.id.layer).select(1, head.id.head);
-    scores += rows.to(at::kDouble).mv(at::tensor(head.weights, at::kDouble));
-  }
-  return {scores.const_data_ptr<double>(), scores.const_data_ptr<double>() + scores.numel()};
-}
-
-Gate fit_gate(const Gate& gate, const GateActivations& tuned) {
-  constexpr double kMostFactor = 4;
-  const GateEvidence& on_base = gate.evidence;
-  if (gate.prompts_digest.empty() || on_base.sd == 0 || gate.prompts_digest != tuned.prompts_digest) {
-    refuse("gate.prompts", "fit_gate",
-           "the prompts that the gate was made from" +
-               (gate.prompts_digest.empty() ? ", which it does not know"
-                                            : " (SHA-256 " + gate.prompts_digest.substr(0, 16) + "...)"),
-           "others (SHA-256 " + tuned.prompts_digest.substr(0, 16) + "...)");
-  }
-  const ScoreSpread spread = spread_of(gate_scores(gate, tuned));
-  const double factor = on_base.sd / spread.sd;
-  if (!(factor <= kMostFactor && factor >= 1 / kMostFactor)) {
-    refuse("gate.drift", "fit_gate",
-           "a standard deviation near that on the base, " + std::to_string(on_base.sd),
-           std::to_string(spread.sd),
-           "The fine-tuned model no longer tells these prompts apart as its base did: use the lock without a "
-           "gate");
-  }
-  Gate fitted = gate;
-  for (GateHead& head : fitted.heads)
-    for (float& w : head.weights) w = static_cast<float>(static_cast<double>(w) * factor);
-  fitted.bias = static_cast<float>((static_cast<double>(gate.bias) - spread.mean) * factor + on_base.mean);
-  return fitted;
 }
 
 }  // namespace safetylock

@@ -55,5 +55,16 @@ TEST(BlockRegression, AConstantBlockGetsNoWeight) {
   EXPECT_EQ(weights.weights[1], std::vector<double>(8, 0.0));
 }
 
+TEST(BlockRegression, RowsThatAreAllAlikeGetMarginsOfZero) {
+  const test::GeneratedRows rows = test::generated_rows("plain", 3, 40, 2, 8, 3000);
+  rows.values.fill_(0.25);
+  const HeadValues values(rows.values, "test");
+  const std::vector<std::int64_t> labels = checked_labels(rows.labels, 40, "test"), all = all_rows(40);
+  BlockRegression regression(values, labels, {all.begin(), all.begin() + 30}, {all.begin() + 30, all.end()});
+  regression.add(0);
+  regression.add(1);
+  EXPECT_EQ(regression.solve(std::vector{1.0}).front().margins, std::vector<double>(10, 0.0));
+}
+
 }  // namespace
 }  // namespace safetylock

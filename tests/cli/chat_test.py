@@ -72,7 +72,7 @@ class ChatTest(CliTest):
         result = tool("generate", model, *ARGS, "--prompt", prompt, "--json", *args)
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         (generation,) = json.loads(result.stdout)["results"]
-        return {name: generation[name] for name in ("prompt", "prompt_ids", "token_ids", "text", "finish_reason")}
+        return {name: generation[name] for name in ("prompt", "prompt_ids", "token_ids", "text", "finish_reason", "gate")}
 
 
 class ChatOracleTest(ChatTest):

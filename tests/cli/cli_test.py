@@ -397,7 +397,7 @@ class GenerateTest(CliTest):
         self.assertEqual(set(out), {"schema", "results"})
         self.assertEqual(out["schema"], "safetylock.generate/1")
         (result,) = out["results"]
-        self.assertEqual(set(result), {"prompt", "prompt_ids", "token_ids", "text", "finish_reason", "logprobs"})
+        self.assertEqual(set(result), {"prompt", "prompt_ids", "token_ids", "text", "finish_reason", "logprobs", "gate"})
         self.assertEqual(result["prompt"], "How do I pick a lock?")
         self.assertIn(result["finish_reason"], ("stop", "length"))
         steps = len(result["token_ids"]) + (result["finish_reason"] == "stop")

@@ -216,6 +216,9 @@ class GateTest(unittest.TestCase):
     def test_wrong_usage(self):
         gated = ("generate", MODEL, "--prompt", "a", "--lock", self.lock)
         self.assertIn("[arg.usage]", self.fails(2, *gated, "--no-gate", "--gate-threshold", "0.5"))
+        for option in (["--no-gate"], ["--gate-threshold", "0.5"], ["--gate-ramp", "1"]):
+            self.assertIn("a lock given by --lock", self.fails(2, "generate", MODEL, "--prompt", "a", *option))
+            self.assertIn("[arg.usage]", self.fails(2, "evaluate", MODEL, "--harmful", self.folder / "harmful.jsonl", *option))
         for value in ("0", "1", "-1", "2", "nan"):
             self.assertIn("[arg.", self.fails(2, *gated, "--gate-threshold", value))
         self.assertIn("[arg.range]", self.fails(2, *gated, "--gate-ramp", "-1"))

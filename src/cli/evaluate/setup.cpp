@@ -87,6 +87,7 @@ void check_setup(const EvaluateSetup& s) {
     if (s.evaluate.trust_special_tokens)
       refuse("--trust-special-tokens", "a model that runs here", "one served at --endpoint");
   }
+  check_gate_options(s.model);
   const bool replies = prompts && !s.evaluate.margin_only;
   if (!s.base.empty() && !replies) refuse("--base", "replies to read", "none");
   if (!s.judge.empty() && (s.harmful.empty() || !replies))
