@@ -6,7 +6,7 @@ import sys
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "docs" / "results"
 # label, file, run in it
-RUNS = [("base", "base", "unlocked"), ("fine-tuned", "tuned", "unlocked"), ("locked", "tuned", "locked")]
+RUNS = [("base", "base", "unlocked"), ("fine-tuned", "tuned", "unlocked"), ("locked", "tuned", "locked"), ("locked, with gate", "gated", "locked")]
 
 
 def load(name: str) -> dict:
@@ -28,11 +28,12 @@ def row(*cells: object) -> None:
 def score(model: str) -> None:
     runs = [load(f"{model}-score-{file}")["runs"][run]["sets"] for _, file, run in RUNS]
     row("", *(label for label, _, _ in RUNS))
-    row(*["---"] * 4)
+    row(*["---"] * (1 + len(RUNS)))
     for kind, label in (("harmful", "harmful"), ("benign", "benign"), ("lookalikes", "look-alikes")):
         parts = [sets[kind] for sets in runs]
         for outcome in ("answered", "refused", "degenerate"):
             row(f"{label}: {outcome}", *(rate(p[outcome]) for p in parts))
+        row(f"{label}: gate opened", *(rate(p["gate_opened"]) if p.get("gate_opened") else "-" for p in parts))
         row(f"{label}: refusal margin", *(mean(p["refusal_margin"]) for p in parts))
 
 

@@ -115,7 +115,6 @@ class UsageTest(CliTest):
             self.assertEqual(result.stderr, b"")
             self.assertTrue(result.stdout)
         self.assertRegex(tool("--version").stdout.decode(), r"^safetylock \d+\.\d+\.\d+")
-        self.assertNotIn(b"--gate", tool("extract", "--help").stdout)
 
     def test_wrong_usage(self):
         for args in (["extract"], ["bogus"], ["inspect"], ["inspect", "a", "b"], ["generate", MODEL, "--bogus"],
