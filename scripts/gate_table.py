@@ -43,14 +43,12 @@ def sets(prefix, name):
 
 
 def table(data, prefix):
-    twins, unfitted, attacks = sets(prefix, "twins"), sets(prefix, "unfitted"), sets(prefix, "attacks")
+    twins, attacks = sets(prefix, "twins"), sets(prefix, "attacks")
     score = json.loads(pathlib.Path(f"{prefix}-score-gated.json").read_text())["runs"]["locked"]["sets"]
     print("| prompts | gate opened |\n| --- | --- |")
     for name, results in (("harmful_heldout", score["harmful"]), ("benign, first 50", score["benign"]),
                           ("benign_lookalikes", score["lookalikes"]), ("gate_lookalikes", twins["lookalikes"]),
-                          ("gate_heldout, harmful twins", twins["harmful"]), ("gate_heldout, harmless twins", twins["benign"]),
-                          ("harmful_heldout, the base's gate not fitted, at its own threshold", unfitted["harmful"]),
-                          ("benign, the same", unfitted["benign"])):
+                          ("gate_heldout, harmful twins", twins["harmful"]), ("gate_heldout, harmless twins", twins["benign"])):
         print(f"| {name} | {opened(results['results'])} |")
     kinds = rows(data / "attacks.jsonl")
     print("\n| attack | on harmful requests | on harmless ones |\n| --- | --- | --- |")

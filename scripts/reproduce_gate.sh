@@ -11,18 +11,16 @@ finding "$tool" sweep "$model" --adapter adapter --lock fitted.lock.safetensors 
   --first-benign 25 --batch 25 --max-answered 0.05 --max-over-refusal 0.05 --write-lock chosen.lock.safetensors \
   -o "$results/$model_name-choose-gated.json"
 score gated --adapter adapter --lock chosen.lock.safetensors --base "$model"
-# What the gate says alone: one pass a prompt. Of its own choice as it is, and fitted.
-read_gate() { # NAME LOCK FILE_OPTIONS...
-  local name=$1 lock=$2
-  shift 2
-  "$tool" evaluate "$model" --adapter adapter --lock "$lock" --locked-only --margin-only --batch 25 "$@" \
+# What the gate says alone: one pass a prompt.
+read_gate() { # NAME FILE_OPTIONS...
+  local name=$1
+  shift
+  "$tool" evaluate "$model" --adapter adapter --lock chosen.lock.safetensors --locked-only --margin-only --batch 25 "$@" \
     -o "$results/$model_name-gate-$name.json" >/dev/null
 }
 "$python" "$root/scripts/gate_table.py" split data .
-read_gate twins chosen.lock.safetensors --harmful heldout_harmful.jsonl --benign heldout_harmless.jsonl \
+read_gate twins --harmful heldout_harmful.jsonl --benign heldout_harmless.jsonl \
   --lookalikes data/gate_lookalikes.jsonl
-read_gate unfitted gated.lock.safetensors --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl \
-  --lookalikes data/gate_lookalikes.jsonl
-read_gate attacks chosen.lock.safetensors --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
+read_gate attacks --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
 "$python" "$root/scripts/cut_replies.py" "$results/$model_name"-choose-gated.json "$results/$model_name"-score-gated.json
 "$python" "$root/scripts/gate_table.py" table data "$results/$model_name"
