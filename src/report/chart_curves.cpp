@@ -43,7 +43,9 @@ void draw_axes(Svg& svg, const CurveChart& chart, const Frame& frame) {
     svg.line({frame.x.first, frame.y(value)}, {frame.right(), frame.y(value)}, "grid");
     svg.text({frame.x.first - 5, frame.y(value) + 4}, Anchor::end, "tick", fixed(100 * value, 0));
   }
-  svg.text({(frame.x.first + frame.right()) / 2, frame.bottom() + 33}, Anchor::middle, "axis", chart.x_axis);
+  // Long names leave the axis less room than its own words need.
+  const double middle = std::max((frame.x.first + frame.right()) / 2, text_width(chart.x_axis) / 2);
+  svg.text({middle, frame.bottom() + 33}, Anchor::middle, "axis", chart.x_axis);
   svg.vertical_text({11, kTop + kHeight / 2}, "axis", chart.y_axis);
 }
 
