@@ -84,8 +84,7 @@ std::vector<BlockRegression::Solution> BlockRegression::solve(std::span<const do
   const at::Tensor basis = vectors.narrow(1, first, rank);
   const at::Tensor rows = at::zeros({n, width}, at::kDouble);
   rows.narrow(1, 0, rank).copy_(basis * roots);
-  std::vector<std::int64_t> labels;
-  for (const std::int64_t row : train_) labels.push_back(labels_[static_cast<size_t>(row)]);
+  const std::vector<std::int64_t> labels = labels_at(labels_, train_);
   const std::vector<std::int64_t> index = all_rows(n);
 
   std::vector<Solution> solutions(Cs.size());

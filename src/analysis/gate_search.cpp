@@ -14,20 +14,8 @@
 namespace safetylock {
 namespace {
 
-std::vector<std::int64_t> labels_at(std::span<const std::int64_t> labels,
-                                    const std::vector<std::int64_t>& rows) {
-  std::vector<std::int64_t> out;
-  for (const std::int64_t row : rows) out.push_back(labels[static_cast<size_t>(row)]);
-  return out;
-}
-
 /// Enough to rank heads by.
 constexpr ProbeOptions kRough{.C = 1, .max_iterations = 100, .gradient_tolerance = 1e-4};
-
-bool both(const std::vector<std::int64_t>& labels) {
-  return std::find(labels.begin(), labels.end(), 0) != labels.end() &&
-         std::find(labels.begin(), labels.end(), 1) != labels.end();
-}
 
 }  // namespace
 
@@ -63,7 +51,7 @@ std::vector<double> GateSearch::merits(const std::vector<std::int64_t>& train) c
   const std::vector<std::int64_t> labels[] = {labels_at(rows_.labels, halves[0]),
                                               labels_at(rows_.labels, halves[1])};
   std::vector<double> merits(static_cast<size_t>(rows_.values.heads()), 0.5);
-  if (!both(labels[0]) || !both(labels[1])) return merits;
+  if (!has_both_classes({.train = halves[0], .validation = halves[1]}, rows_.labels)) return merits;
   std::set<std::int64_t> positions;
   for (const GateShape& shape : shapes_) positions.insert(shape.positions.begin(), shape.positions.end());
   const std::int64_t width = padded_row_length(rows_.values.dim());

@@ -100,6 +100,13 @@ std::vector<std::int64_t> checked_labels(const at::Tensor& labels, std::int64_t 
   return out;
 }
 
+std::vector<std::int64_t> labels_at(std::span<const std::int64_t> labels,
+                                    const std::vector<std::int64_t>& rows) {
+  std::vector<std::int64_t> out;
+  for (const std::int64_t row : rows) out.push_back(labels[static_cast<size_t>(row)]);
+  return out;
+}
+
 std::vector<std::int64_t> all_rows(std::int64_t n) {
   std::vector<std::int64_t> rows(static_cast<size_t>(n));
   std::iota(rows.begin(), rows.end(), std::int64_t{0});

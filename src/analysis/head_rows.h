@@ -44,6 +44,10 @@ std::vector<std::int64_t> checked_labels(const at::Tensor& labels, std::int64_t 
 std::vector<std::int64_t> checked_integers(const at::Tensor& tensor, std::int64_t rows, const char* function,
                                            const char* argument);
 
+/// The labels of `rows`, in their order.
+std::vector<std::int64_t> labels_at(std::span<const std::int64_t> labels,
+                                    const std::vector<std::int64_t>& rows);
+
 /// 0, 1, ..., n - 1.
 std::vector<std::int64_t> all_rows(std::int64_t n);
 

@@ -37,10 +37,10 @@ double Tally::share(std::span<const std::uint32_t> times) const {
 
 HeadScorer::HeadScorer(std::span<const std::int64_t> labels, const Questions& questions,
                        std::span<const Split> splits, const RankOptions& options)
-    : labels_(labels), questions_(questions), splits_(splits), options_(options) {
+    : questions_(questions), splits_(splits), options_(options) {
   for (const Split& split : splits) {
-    train_labels_.push_back(labels_of(split.train));
-    validation_labels_.push_back(labels_of(split.validation));
+    train_labels_.push_back(labels_at(labels, split.train));
+    validation_labels_.push_back(labels_at(labels, split.validation));
   }
 }
 
@@ -61,12 +61,6 @@ JudgedHead HeadScorer::judge(const std::vector<double>& rows, std::int64_t dim) 
   score.train_accuracy /= repeats;
   if (options_.protocol == "paper") score.accuracy = 0.5 * (score.train_accuracy + score.accuracy);
   return head;
-}
-
-std::vector<std::int64_t> HeadScorer::labels_of(const std::vector<std::int64_t>& rows) const {
-  std::vector<std::int64_t> out;
-  for (const std::int64_t row : rows) out.push_back(labels_[static_cast<size_t>(row)]);
-  return out;
 }
 
 // Adds the rows' verdicts to `tally` and their accuracy to `accuracy`; returns the margins.

@@ -37,12 +37,10 @@ class HeadScorer {
   JudgedHead judge(const std::vector<double>& rows, std::int64_t dim) const;
 
  private:
-  std::vector<std::int64_t> labels_of(const std::vector<std::int64_t>& rows) const;
   std::vector<double> judge_side(const Probe& probe, const RowView& rows,
                                  const std::vector<std::int64_t>& labels, Tally& tally,
                                  double& accuracy) const;
 
-  std::span<const std::int64_t> labels_;
   const Questions& questions_;
   std::span<const Split> splits_;
   const RankOptions& options_;
