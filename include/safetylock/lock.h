@@ -50,6 +50,10 @@ struct LockIdentity {
 /// default.
 LockIdentity identity_of(const ModelConfig& config);
 
+/// Throws Error bind.model naming each field in which the architecture or dimensions of `config` differ from
+/// the identity's.
+void check_fits(const LockIdentity& identity, const ModelConfig& config);
+
 /// The Meta-SafetyLock of the paper (section 3), immutable once made.
 class SafetyLock {
  public:
@@ -95,9 +99,8 @@ class SafetyLock {
   /// alpha [E]. Accumulated in double. Throws arg.shape when o_proj does not have E * H*D values.
   std::vector<float> output_bias(std::int64_t layer, std::span<const float> o_proj) const;
 
-  /// Throws Error bind.model naming each field in which the model's architecture or dimensions differ from
-  /// the lock's.
-  void check_fits(const ModelConfig& config) const;
+  /// As the function of that name.
+  void check_fits(const ModelConfig& config) const { safetylock::check_fits(identity_, config); }
 
  private:
   LockIdentity identity_;

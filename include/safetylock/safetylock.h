@@ -27,6 +27,7 @@
 #include "safetylock/ranking_evidence.h"
 #include "safetylock/read_gate.h"
 #include "safetylock/report.h"
+#include "safetylock/restore.h"
 #include "safetylock/sampling.h"
 #include "safetylock/strength.h"
 #include "safetylock/sweep.h"

@@ -31,6 +31,7 @@ CommandTree::CommandTree() : app_(kDescription, "safetylock") {
   add_inspect_command(app_, common_, action_);
   add_extract_command(app_, common_, action_);
   add_fit_gate_command(app_, common_, action_);
+  add_restore_command(app_, common_, action_);
   add_generate_command(app_, common_, action_);
   add_chat_command(app_, common_, action_);
   add_evaluate_command(app_, common_, action_);

@@ -43,6 +43,7 @@ void check_utf8(const std::string& option, const std::string& text);
 void add_inspect_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_extract_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_fit_gate_command(CLI::App& app, CommonOptions& common, Action& action);
+void add_restore_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_generate_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_chat_command(CLI::App& app, CommonOptions& common, Action& action);
 void add_evaluate_command(CLI::App& app, CommonOptions& common, Action& action);

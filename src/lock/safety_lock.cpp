@@ -202,7 +202,7 @@ std::vector<float> SafetyLock::output_bias(std::int64_t layer, std::span<const f
   return {sums.begin(), sums.end()};
 }
 
-void SafetyLock::check_fits(const ModelConfig& config) const {
+void check_fits(const LockIdentity& identity, const ModelConfig& config) {
   std::string expected, found;
   const auto compare = [&](const std::string& field, const std::string& lock, const std::string& model) {
     if (lock == model) return;
@@ -212,22 +212,22 @@ void SafetyLock::check_fits(const ModelConfig& config) const {
   const auto compare_number = [&](const char* field, std::int64_t lock, std::int64_t model) {
     compare(field, std::to_string(lock), std::to_string(model));
   };
-  compare("architecture", identity_.architecture, config.architecture);
-  compare_number("num_hidden_layers", identity_.num_hidden_layers, config.num_hidden_layers);
-  compare_number("num_attention_heads", identity_.num_attention_heads, config.num_attention_heads);
-  compare_number("num_key_value_heads", identity_.num_key_value_heads, config.num_key_value_heads);
-  compare_number("head_dim", identity_.head_dim, config.head_dim);
-  compare_number("hidden_size", identity_.hidden_size, config.hidden_size);
+  compare("architecture", identity.architecture, config.architecture);
+  compare_number("num_hidden_layers", identity.num_hidden_layers, config.num_hidden_layers);
+  compare_number("num_attention_heads", identity.num_attention_heads, config.num_attention_heads);
+  compare_number("num_key_value_heads", identity.num_key_value_heads, config.num_key_value_heads);
+  compare_number("head_dim", identity.head_dim, config.head_dim);
+  compare_number("hidden_size", identity.hidden_size, config.hidden_size);
   // Same shapes, another family: Llama 3 and 3.1 8B differ in their rope scaling alone.
-  if (expected.empty() && !identity_.config_digest.empty()) {
-    compare("config_digest (intermediate_size, rope_theta, rope_scaling)", identity_.config_digest,
+  if (expected.empty() && !identity.config_digest.empty()) {
+    compare("config_digest (intermediate_size, rope_theta, rope_scaling)", identity.config_digest,
             sha256_hex(canonical_text(config)));
   }
   if (expected.empty()) return;
   throw Error(
-      {"bind.model", "", "SafetyLock::check_fits", "a model with " + expected, found,
+      {"bind.model", "", "check_fits", "a model with " + expected, found,
        "The lock was made for another model" +
-           (identity_.base_model.empty() ? "" : " (" + escape_untrusted(identity_.base_model, 100) + ")")});
+           (identity.base_model.empty() ? "" : " (" + escape_untrusted(identity.base_model, 100) + ")")});
 }
 
 }  // namespace safetylock

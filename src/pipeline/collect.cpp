@@ -1,12 +1,10 @@
 #include <chrono>
 
-#include "base/sha256.h"
-#include "formats/model_folder.h"
 #include "model/causal_lm_impl.h"
 #include "pipeline/head_output_pass.h"
+#include "pipeline/provenance.h"
 #include "pipeline/reply_sequences.h"
 #include "safetylock/head_activations.h"
-#include "safetylock/version.h"
 
 namespace safetylock {
 namespace {
@@ -46,19 +44,6 @@ Prepared prepare(const CausalLM& model, const std::vector<PromptPair>& pairs, co
                    .groups = at::tensor(groups, at::kLong),
                    .positions = at::tensor(positions, at::kLong)};
   return prepared;
-}
-
-LockIdentity provenance_of(const CausalLM& model, const std::vector<PromptPair>& pairs,
-                           const CollectOptions& options) {
-  LockIdentity id = identity_of(model.config());
-  id.base_model = model_name(model.path());
-  id.tokenizer_digest = model.tokenizer().digest();
-  id.template_digest = sha256_hex(model.chat_template().source());
-  id.weights_digest = model.impl().weights_digest();
-  id.pairs_digest = digest_of(pairs);
-  id.tokens_per_reply = options.tokens_per_reply;
-  id.library_version = SAFETYLOCK_VERSION;
-  return id;
 }
 
 }  // namespace

@@ -33,8 +33,10 @@ double pass_bytes(const ModelConfig& c, const std::vector<PrefixTree>& waves, do
          1024 * 3 * F * (size + 4) + 2 * F * E * size;
 }
 
+}  // namespace
+
 /// Tokens that go through a layer together.
-class Wave {
+class HeadOutputPass::Wave {
  public:
   Wave(const CausalLM::Impl& impl, const PrefixTree& tree, const Interventions* lock)
       : steering_(std::make_unique<Steering>()), kept_(tree.kept_rows.to(impl.decoder.options().device())) {
@@ -45,19 +47,26 @@ class Wave {
     x_ = pass_->embed();
   }
 
-  /// Through `layer`; the kept rows' head outputs [n, H, D].
-  at::Tensor advance(std::int64_t layer, const LayerWeights& weights, bool last) {
-    const at::Tensor z = pass_->head_outputs(layer, weights, x_);
-    at::Tensor kept = z.index_select(0, kept_);
-    if (!last) x_ = pass_->after_attention(layer, weights, x_, z);
-    return kept;
+  /// Up to the head outputs of `layer`; those of the kept rows [n, H, D].
+  at::Tensor attend(std::int64_t layer, const LayerWeights& weights) {
+    z_ = pass_->head_outputs(layer, weights, x_);
+    return z_.index_select(0, kept_);
+  }
+  at::Tensor kept_inputs() const { return x_.index_select(0, kept_); }
+  /// The rest of the layer, with `shift` [H*D] or nothing added to all head outputs.
+  void finish(std::int64_t layer, const LayerWeights& weights, const at::Tensor& shift) {
+    if (shift.defined()) z_.add_(shift.to(z_.options()).view({1, z_.size(1), z_.size(2)}));
+    x_ = pass_->after_attention(layer, weights, x_, z_);
+    z_ = at::Tensor();
   }
 
  private:
   std::unique_ptr<Steering> steering_;  // its address must stay
   std::unique_ptr<DecoderPass> pass_;
-  at::Tensor kept_, x_;
+  at::Tensor kept_, x_, z_;
 };
+
+namespace {
 
 void report(const ProgressCallback& on_progress, std::int64_t layer, std::int64_t layers) {
   if (!on_progress) return;
@@ -72,8 +81,8 @@ void report(const ProgressCallback& on_progress, std::int64_t layer, std::int64_
 }  // namespace
 
 HeadOutputPass::HeadOutputPass(const CausalLM& model, const std::vector<KeptSequence>& sequences,
-                               size_t group, double kept_bytes_a_row)
-    : model_(model) {
+                               size_t group, double kept_bytes_a_row, PassUse use)
+    : model_(model), use_(use) {
   std::int64_t rows = 0;
   for (const KeptSequence& sequence : sequences) rows += static_cast<std::int64_t>(sequence.kept.size());
   const std::uint64_t bound = model.impl().max_memory;
@@ -83,6 +92,9 @@ HeadOutputPass::HeadOutputPass(const CausalLM& model, const std::vector<KeptSequ
     waves_ = build_prefix_trees(sequences, group, wave);
     const double needed =
         pass_bytes(model.config(), waves_, size) + kept +
+        // All must be there before any goes on.
+        (use == PassUse::shifting ? static_cast<double>(tokens() * model.config().attention_size()) * size
+                                  : 0) +
         (model.streamed() ? static_cast<double>(model.impl().decoder.weights->bytes_held()) : 0);
     if (wave > kSmallestWave && !has_room(bound, needed)) continue;
     check_room(bound, needed, "head outputs of " + std::to_string(tokens()) + " tokens",
@@ -98,6 +110,26 @@ std::int64_t HeadOutputPass::tokens() const {
 void HeadOutputPass::run(
     const ProgressCallback& on_progress,
     const std::function<void(std::int64_t layer, const at::Tensor& values)>& visit) const {
+  each_layer(on_progress,
+             [&](std::int64_t layer, const LayerWeights&, std::vector<Wave>&,
+                 const at::Tensor& values) -> at::Tensor {
+               visit(layer, values);
+               return {};
+             });
+}
+
+void HeadOutputPass::run_shifted(const ProgressCallback& on_progress,
+                                 const std::function<at::Tensor(const KeptRows& rows)>& shift) const {
+  TORCH_INTERNAL_ASSERT(use_ == PassUse::shifting);
+  each_layer(on_progress, [&](std::int64_t layer, const LayerWeights& weights, std::vector<Wave>& waves,
+                              const at::Tensor& values) {
+    std::vector<at::Tensor> inputs;
+    for (const Wave& wave : waves) inputs.push_back(wave.kept_inputs());
+    return shift({.layer = layer, .weights = weights, .x = at::cat(inputs), .values = values});
+  });
+}
+
+void HeadOutputPass::each_layer(const ProgressCallback& on_progress, const LayerStep& step) const {
   translating_torch_errors([&] {
     const c10::InferenceMode inference;
     const CausalLM::Impl& impl = model_.impl();
@@ -110,10 +142,16 @@ void HeadOutputPass::run(
       report(on_progress, layer, layers);
       const LayerWeights& weights = reader->next();
       std::vector<at::Tensor> values;
-      for (Wave& wave : waves) values.push_back(wave.advance(layer, weights, layer + 1 == layers));
+      const bool last = layer + 1 == layers;
+      for (Wave& wave : waves) {
+        values.push_back(wave.attend(layer, weights));
+        if (use_ == PassUse::reading && !last) wave.finish(layer, weights, {});
+      }
       const at::Tensor all = values.size() == 1 ? values.front() : at::cat(values);
       check_finite(all, "head outputs of layer " + std::to_string(layer));
-      visit(layer, all);
+      const at::Tensor shift = step(layer, weights, waves, all);
+      if (use_ == PassUse::reading || last) continue;
+      for (Wave& wave : waves) wave.finish(layer, weights, shift);
     }
     report(on_progress, layers, layers);
   });

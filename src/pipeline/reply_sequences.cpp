@@ -1,5 +1,8 @@
 #include "pipeline/reply_sequences.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "safetylock/error.h"
 #include "text/chat_sequence.h"
 
@@ -23,6 +26,19 @@ KeptSequence encode_reply(const CausalLM& model, const PromptPair& pair, bool sa
                  .found = std::to_string(tokens)});
   }
   return {.ids = std::move(reply.chat.tokens.ids), .kept = std::move(reply.kept)};
+}
+
+KeptSequence encode_reply_opening(const CausalLM& model, const PromptPair& pair, size_t index, std::int64_t n,
+                                  const CollectOptions& options) {
+  CollectOptions whole = options;
+  whole.tokens_per_reply = std::numeric_limits<std::int64_t>::max();
+  KeptSequence sequence = encode_reply(model, pair, true, index, whole);
+  const std::int64_t first = sequence.kept.front();
+  const std::int64_t end = first + std::min(n, sequence.kept.back() + 1 - first);
+  sequence.ids.resize(static_cast<size_t>(end));
+  sequence.kept.clear();
+  for (std::int64_t t = std::max<std::int64_t>(0, first - 1); t < end; ++t) sequence.kept.push_back(t);
+  return sequence;
 }
 
 }  // namespace safetylock

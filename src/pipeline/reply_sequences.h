@@ -11,4 +11,9 @@ namespace safetylock {
 KeptSequence encode_reply(const CausalLM& model, const PromptPair& pair, bool safe, size_t index,
                           const CollectOptions& options);
 
+/// A chat up to the n-th token of its reply; kept are the token before the reply, which says how it begins,
+/// and these n (fewer where the reply is shorter). Throws as encode_reply.
+KeptSequence encode_reply_opening(const CausalLM& model, const PromptPair& pair, size_t index, std::int64_t n,
+                                  const CollectOptions& options);
+
 }  // namespace safetylock

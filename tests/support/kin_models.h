@@ -44,6 +44,11 @@ class HeadWeights {
 
   /// What this layer's heads give, times `factor`; o_proj is left alone, so the function changes.
   void scale_values(double factor) { set("v_proj", factor * tensor("v_proj")); }
+  /// The same with a factor of its own for each dimension, 1 - size to 1 + size: no norm takes it back.
+  void tilt_values(double size) {
+    const at::Tensor v = tensor("v_proj");
+    set("v_proj", v * (1 + size * at::sin(3 * at::arange(v.size(0)))).unsqueeze(1));
+  }
 
  private:
   const ModelConfig& config() const { return checkpoint_.config(); }
