@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # The study behind docs/results: settings chosen on validation prompts, then scored once on the held-out ones.
-# Takes an hour or two on two cores; not part of the tests. Usage: reproduce.sh choose|score|gate [MODEL_NAME]
+# Takes an hour or two on two cores; not part of the tests. Usage: reproduce.sh choose|score|gate|restore [MODEL_NAME]
 #   choose  tries numbers of heads and strengths on the first 40 rows of harmful_validation.jsonl and 20 of the last 50
 #           rows of benign.jsonl: a coarse grid with loose limits, then around the best with the limits that count
 #   score   base, fine-tuned and locked with the settings of demo.sh on all of harmful_heldout.jsonl, the first 50 rows of
 #           benign.jsonl, benign_lookalikes.jsonl, and the utility on text.txt and choices.jsonl. Goes on where it was stopped
 #   gate    a gate made on the base and fitted to the fine-tuned model, its threshold chosen on validation prompts, then scored
 #           as above; what it says of attacks.jsonl, held-out twins and look-alikes (docs/gate.md)
-# Results: docs/results/MODEL_NAME-{choose,score,gate}-*.json; answers to harmful prompts are cut to their first words
+#   restore locks restored for a moderate, a heavy and an identity-shifting fine-tune, with gates, settings chosen on validation
+#           prompts, then scored as above (docs/restore.md)
+# Results: docs/results/MODEL_NAME-{choose,score,gate,restore}-*.json; answers to harmful prompts are cut to their first words
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 step=${1:-} model_name=${2:-qwen2.5-coder-1.5b}
-case $step in choose | score | gate) ;; *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+case $step in choose | score | gate | restore) ;; *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
 
 "$root/scripts/setup.sh"
 tool=$root/build/safetylock results=$root/docs/results work=$SAFETYLOCK_CACHE/reproduce/$model_name
@@ -51,8 +53,8 @@ if [ "$step" = choose ]; then
 fi
 
 read -r -a settings <<<"$(lock_settings "$model_name")"
-if [ "$step" = gate ]; then
-  source "$root/scripts/reproduce_gate.sh"
+if [ "$step" = gate ] || [ "$step" = restore ]; then
+  source "$root/scripts/reproduce_$step.sh"
   exit
 fi
 finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" -o base.lock.safetensors

@@ -27,10 +27,6 @@ std::vector<PromptPair> load_prompt_pairs(const std::string& path);
 /// text, one a line (.txt).
 std::vector<std::string> load_prompts(const std::string& path);
 
-/// Prompts from text in memory, which errors call `name`: a JSON array if it begins with [, JSONL if with {,
-/// CSV if its first line is a header as above, else plain text, one prompt a line.
-std::vector<std::string> parse_prompts(std::string_view text, const std::string& name);
-
 /// SHA-256 over all pairs in order, independent of the file's format: the lock's `pairs_digest`.
 std::string digest_of(const std::vector<PromptPair>& pairs);
 

@@ -10,7 +10,7 @@
 #include "engine/reply_text.h"
 #include "safetylock/error.h"
 #include "safetylock/generate.h"
-#include "safetylock/prompt_data.h"
+#include "text/chat_file.h"
 
 namespace safetylock::cli {
 namespace {
@@ -33,16 +33,16 @@ std::string prompt_from_input(Session& session) {
   return prompt;
 }
 
-std::vector<std::string> read_prompts(Session& session, const Options& options) {
+std::vector<Conversation> read_requests(Session& session, const Options& options) {
   if (!options.has_prompt) {
-    if (options.prompts != "-") return load_prompts(options.prompts);
-    return parse_prompts(read_prompt_input(session, "--prompts", kMaxPromptsBytes), "standard input");
+    if (options.prompts != "-") return load_conversations(options.prompts);
+    return parse_conversations(read_prompt_input(session, "--prompts", kMaxPromptsBytes), "standard input");
   }
   std::string prompt = options.prompt == "-" ? prompt_from_input(session) : options.prompt;
   check_utf8("--prompt", prompt);
   if (prompt.empty())
     throw Error({.code = "arg.prompt", .where = "--prompt", .expected = "some text", .found = "none"});
-  return {std::move(prompt)};
+  return {{{"user", std::move(prompt)}}};
 }
 
 /// What can be wrong before anything is read.
@@ -55,6 +55,11 @@ void check_options(const Options& options) {
   }
   check_utf8("--system", options.generate.system);
   check_stop_strings(options.generate.stop);
+}
+
+/// What was said last.
+const std::string& prompt_of(const GenerateRequest& request) {
+  return request.messages.back().content;
 }
 
 Json result_json(const std::string& prompt, const Generation& generation) {
@@ -74,17 +79,18 @@ Json result_json(const std::string& prompt, const Generation& generation) {
           {"gate", to_json(generation.gate)}};
 }
 
-void print_json(Session& session, const std::vector<std::string>& prompts,
+void print_json(Session& session, const std::vector<GenerateRequest>& requests,
                 const std::vector<Generation>& generations) {
   Json results = Json::array();
-  for (size_t i = 0; i < prompts.size(); ++i) results.push_back(result_json(prompts[i], generations[i]));
+  for (size_t i = 0; i < requests.size(); ++i)
+    results.push_back(result_json(prompt_of(requests[i]), generations[i]));
   session.print(json_text({{"schema", "safetylock.generate/1"}, {"results", std::move(results)}}));
 }
 
-void print_text(Session& session, const std::vector<std::string>& prompts,
+void print_text(Session& session, const std::vector<GenerateRequest>& requests,
                 const std::vector<Generation>& generations) {
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    session.print((i > 0 ? "\n" : "") + session.heading("> " + one_line(prompts[i])) + "\n");
+  for (size_t i = 0; i < requests.size(); ++i) {
+    session.print((i > 0 ? "\n" : "") + session.heading("> " + one_line(prompt_of(requests[i]))) + "\n");
     session.print(printable(generations[i].text) + "\n");
   }
 }
@@ -114,17 +120,17 @@ void stream_text(Session& session, const CausalLM& model, const std::vector<Gene
 
 int run_generate(Session& session, Options options) {
   check_options(options);
-  const std::vector<std::string> prompts = read_prompts(session, options);
-  const LockedModel locked = load_locked_model(session, options.model);
   std::vector<GenerateRequest> requests;
-  for (const std::string& prompt : prompts) requests.push_back({.messages = {{"user", prompt}}});
+  for (Conversation& messages : read_requests(session, options))
+    requests.push_back({.messages = std::move(messages)});
+  const LockedModel locked = load_locked_model(session, options.model);
   if (requests.size() == 1 && !session.json()) {
     stream_text(session, locked.model, requests, options.generate);
     return 0;
   }
   options.generate.on_progress = session.progress();
   const std::vector<Generation> generations = generate_batch(locked.model, requests, options.generate);
-  session.json() ? print_json(session, prompts, generations) : print_text(session, prompts, generations);
+  session.json() ? print_json(session, requests, generations) : print_text(session, requests, generations);
   note_gate(session, generations);
   return 0;
 }
@@ -138,8 +144,10 @@ void add_generate_command(CLI::App& app, CommonOptions& common, Action& action) 
   command->add_option("--prompt", options->prompt, "What the user says; - reads standard input")
       ->type_name("TEXT");
   command
-      ->add_option("--prompts", options->prompts,
-                   "File of prompts: JSONL, JSON, CSV or text; - reads standard input")
+      ->add_option(
+          "--prompts", options->prompts,
+          "File of prompts: JSONL, JSON, CSV or text; a column messages holds whole conversations; - reads "
+          "standard input")
       ->type_name("FILE");
   add_integer(*command, "--max-new-tokens", options->generate.max_new_tokens, 1, 1 << 20,
               "Longest reply, in tokens (default 128)");

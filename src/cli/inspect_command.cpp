@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/file.h"
 #include "cli/help.h"
 #include "cli/inspect_parts.h"
@@ -67,6 +69,9 @@ std::string adapter_text(const Session& session, const Json& adapter) {
                 {"works with", cell(adapter.at("supports")) + " (--adapter)"}});
 }
 
+/// Heads of a lock that are listed: more than a screen helps nobody.
+constexpr size_t kMostHeads = 48;
+
 std::string gate_text(const Session& session, const Json& gate) {
   if (gate.is_null()) return facts({{"acts on", "every request"}});
   const auto share = [&](const char* part, const char* whole) {
@@ -92,11 +97,15 @@ std::string lock_text(const Session& session, const Json& lock) {
                              {"largest alpha", cell(lock.at("alpha_max"))}};
   for (const auto& [name, value] : lock.at("identity").items()) known.emplace_back(name, cell(value));
   std::vector<TableRow> heads = {{"layer.head", "score", "sigma"}};
-  for (const Json& head : lock.at("heads"))
-    heads.push_back({cell(head.at("layer")) + "." + cell(head.at("head")), cell(head.at("score")),
-                     cell(head.at("sigma"))});
-  return session.heading("SafetyLock of " + std::to_string(lock.at("heads").size()) + " heads") + "\n" +
-         facts(known) + gate_text(session, lock.at("gate")) + table(heads);
+  const Json& all = lock.at("heads");
+  const size_t shown = std::min(all.size(), kMostHeads);
+  for (size_t i = 0; i < shown; ++i)
+    heads.push_back({cell(all[i].at("layer")) + "." + cell(all[i].at("head")), cell(all[i].at("score")),
+                     cell(all[i].at("sigma"))});
+  const std::string rest =
+      shown == all.size() ? "" : "  and " + std::to_string(all.size() - shown) + " more (--json has them)\n";
+  return session.heading("SafetyLock of " + std::to_string(all.size()) + " heads") + "\n" + facts(known) +
+         gate_text(session, lock.at("gate")) + table(heads) + rest;
 }
 
 int run_inspect(Session& session, const std::string& path_or_repository) {

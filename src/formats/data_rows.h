@@ -30,4 +30,8 @@ void read_file_rows(const std::string& path, const RowSink& take);
 /// Reads text in memory, which errors call `name`: JSON, JSONL, CSV with a header, or else one text a line.
 void read_text_rows(std::string_view text, const std::string& name, const RowSink& take);
 
+/// The row's prompt: its text, or what it has in the first of kPromptColumns. Throws data.field (row, field,
+/// found), limit.row.
+std::string prompt_of(const DataRow& row, const std::string& file);
+
 }  // namespace safetylock

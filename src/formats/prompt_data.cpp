@@ -61,6 +61,8 @@ PromptPair pair_of(const DataRow& row, const std::string& file) {
   return pair;
 }
 
+}  // namespace
+
 std::string prompt_of(const DataRow& row, const std::string& file) {
   if (row.text) return checked_text(*row.text, row.where, file);
   for (const std::string_view name : kPromptColumns) {
@@ -69,6 +71,8 @@ std::string prompt_of(const DataRow& row, const std::string& file) {
   fail("data.field", file, row.where, "a field \"prompt\", \"goal\", \"question\" or \"instruction\"",
        "none of them");
 }
+
+namespace {
 
 /// true and false, 1 and 0, and what CSV makes of them.
 bool truth_of(const DataRow& row, const std::string& column, const std::string& file) {
@@ -171,15 +175,6 @@ std::vector<ChoiceQuestion> load_choices(const std::string& path) {
     const std::string file = escape_untrusted(path, 1000);
     read_file_rows(path, [&](const DataRow& row) { questions.push_back(question_of(row, file)); });
     return questions;
-  });
-}
-
-std::vector<std::string> parse_prompts(std::string_view text, const std::string& name) {
-  return naming_memory_errors(name, [&] {
-    std::vector<std::string> prompts;
-    const std::string file = escape_untrusted(name, 1000);
-    read_text_rows(text, name, [&](const DataRow& row) { prompts.push_back(prompt_of(row, file)); });
-    return prompts;
   });
 }
 

@@ -1,6 +1,10 @@
 #include "text/chat_file.h"
 
+#include <functional>
+
 #include "base/json.h"
+#include "base/out_of_memory.h"
+#include "formats/data_rows.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -34,12 +38,52 @@ ChatMessage message_of(const Json& json, const std::string& file, const std::str
   return message;
 }
 
+Conversation messages_of(const Json& json, const std::string& file, const std::string& where) {
+  if (!json.is_array()) fail(file, where, "a list of messages", describe_json(json));
+  if (json.empty()) {
+    throw Error({.code = "data.empty",
+                 .file = file,
+                 .where = where,
+                 .expected = "at least one message",
+                 .found = "none"});
+  }
+  Conversation messages;
+  for (size_t i = 0; i < json.size(); ++i)
+    messages.push_back(message_of(json[i], file, where + "/" + std::to_string(i)));
+  return messages;
+}
+
+Conversation conversation_of(const DataRow& row, const std::string& file) {
+  const auto messages = row.columns.find("messages");
+  if (messages == row.columns.end()) return {{"user", prompt_of(row, file)}};
+  return messages_of(*messages->second, file, row.where + ", /messages");
+}
+
 std::string tools_of(const Json& json, const std::string& file, const std::string& where) {
   if (!json.is_array()) fail(file, where, "a list of tools", describe_json(json));
   return json.dump();
 }
 
+/// `read` gives each row to the sink that it gets.
+std::vector<Conversation> conversations(const std::string& name,
+                                        const std::function<void(const RowSink& sink)>& read) {
+  return naming_memory_errors(name, [&] {
+    std::vector<Conversation> all;
+    const std::string file = escape_untrusted(name, 1000);
+    read([&](const DataRow& row) { all.push_back(conversation_of(row, file)); });
+    return all;
+  });
+}
+
 }  // namespace
+
+std::vector<Conversation> load_conversations(const std::string& path) {
+  return conversations(path, [&](const RowSink& sink) { read_file_rows(path, sink); });
+}
+
+std::vector<Conversation> parse_conversations(std::string_view text, const std::string& name) {
+  return conversations(name, [&](const RowSink& sink) { read_text_rows(text, name, sink); });
+}
 
 Chat parse_chat(std::string_view text, const std::string& file) {
   const JsonTree tree = parse_json(text, file);
@@ -60,16 +104,7 @@ Chat parse_chat(std::string_view text, const std::string& file) {
     messages = &*found;
     where = "/messages";
   }
-  if (!messages->is_array()) fail(file, where, "a list of messages", describe_json(*messages));
-  if (messages->empty()) {
-    throw Error({.code = "data.empty",
-                 .file = file,
-                 .where = where,
-                 .expected = "at least one message",
-                 .found = "none"});
-  }
-  for (size_t i = 0; i < messages->size(); ++i)
-    chat.messages.push_back(message_of((*messages)[i], file, where + "/" + std::to_string(i)));
+  chat.messages = messages_of(*messages, file, where);
   return chat;
 }
 

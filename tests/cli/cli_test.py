@@ -409,6 +409,18 @@ class GenerateTest(CliTest):
                 self.assertEqual(step[0]["id"], result["token_ids"][i])
         self.assertEqual(self.generate("--prompt", "a")["results"][0]["logprobs"], [])
 
+    def test_conversations(self):
+        """The prompt is what render makes of the same messages."""
+        messages = [{"role": "user", "content": "Who are you?"}, {"role": "assistant", "content": "A lock."},
+                    {"role": "user", "content": "Open up."}]
+        path = self.write("chats.jsonl", json.dumps({"messages": messages, "source": 1}) + '\n{"prompt": "Who?"}\n')
+        first, second = self.generate("--prompts", path)["results"]
+        chat = self.write("chat.json", json.dumps(messages))
+        rendered = tool("render", MODEL, "--messages", chat, "--json")
+        self.assertEqual(rendered.returncode, 0, rendered.stderr)
+        self.assertEqual(first["prompt_ids"], [t["id"] for t in json.loads(rendered.stdout)["sequences"][0]["tokens"]])
+        self.assertEqual((first["prompt"], second["prompt"]), ("Open up.", "Who?"))
+
     def test_several_prompts_in_order_whatever_the_batch(self):
         prompts = ["Tell me a tale.", "Who are you?", "a", "Count to ten, please."]
         path = self.write("prompts.txt", "\n".join(prompts) + "\n")

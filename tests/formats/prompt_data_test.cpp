@@ -84,23 +84,6 @@ TEST_F(PromptData, TableWithoutColumnNamesIsRefused) {
   EXPECT_EQ(test::code_of([&] { (void)prompts("a.csv", "Do x,Sure\nDo y,Sure\n"); }), "data.field");
 }
 
-TEST_F(PromptData, PromptsFromMemory) {
-  const auto parse = [](std::string_view text) { return parse_prompts(text, "standard input"); };
-  EXPECT_EQ(parse("One, \"quoted\"\n\n\"Quoted\", two\r\nthree"),
-            (Texts{"One, \"quoted\"", "\"Quoted\", two", "three"}));
-  EXPECT_EQ(parse("[\"P\", {\"goal\": \"G\"}]"), (Texts{"P", "G"}));
-  EXPECT_EQ(parse("\n{\"prompt\": \"P\"}\n\"bare\"\n"), (Texts{"P", "bare"}));
-  EXPECT_EQ(parse("id,\"prompt\"\n1,\"a, b\"\n"), (Texts{"a, b"}));
-  const auto error = test::error_of([&] { parse("good\nb\xFF\n"); });
-  ASSERT_TRUE(error);
-  EXPECT_EQ(error->code, "data.utf8");
-  EXPECT_EQ(error->file, "standard input");
-  EXPECT_EQ(error->where, "line 2, byte 1");
-  EXPECT_EQ(test::code_of([&] { parse(""); }), "data.empty");
-  EXPECT_EQ(test::code_of([&] { parse(" \n"); }), "data.empty");
-  EXPECT_EQ(test::code_of([&] { parse("{"); }), "data.json");
-}
-
 // Such files are sound text: as lines, or as a CSV of one column.
 TEST_F(PromptData, F12_WrongFormat) {
   for (const char* name : {"a.txt", "a.csv", "a.jsonl", "a.json", "a"}) {

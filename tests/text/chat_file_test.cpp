@@ -58,5 +58,57 @@ TEST(ChatFile, ToolsAreAList) {
   EXPECT_EQ(test::code_of([] { parse_tools("{}", "tools.json"); }), "data.field");
 }
 
+TEST(ChatFile, PromptsAreConversationsOfOneMessage) {
+  using Texts = std::vector<std::string>;
+  const auto parse = [](std::string_view text) {
+    Texts prompts;
+    for (const Conversation& messages : parse_conversations(text, "standard input")) {
+      EXPECT_EQ(messages.size(), 1U);
+      EXPECT_EQ(messages.back().role, "user");
+      prompts.push_back(messages.back().content);
+    }
+    return prompts;
+  };
+  EXPECT_EQ(parse("One, \"quoted\"\n\n\"Quoted\", two\r\nthree"),
+            (Texts{"One, \"quoted\"", "\"Quoted\", two", "three"}));
+  EXPECT_EQ(parse("[\"P\", {\"goal\": \"G\"}]"), (Texts{"P", "G"}));
+  EXPECT_EQ(parse("\n{\"prompt\": \"P\"}\n\"bare\"\n"), (Texts{"P", "bare"}));
+  EXPECT_EQ(parse("id,\"prompt\"\n1,\"a, b\"\n"), (Texts{"a, b"}));
+  const auto error = test::error_of([&] { parse("good\nb\xFF\n"); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "data.utf8");
+  EXPECT_EQ(error->file, "standard input");
+  EXPECT_EQ(error->where, "line 2, byte 1");
+  EXPECT_EQ(test::code_of([&] { parse(""); }), "data.empty");
+  EXPECT_EQ(test::code_of([&] { parse(" \n"); }), "data.empty");
+  EXPECT_EQ(test::code_of([&] { parse("{"); }), "data.json");
+}
+
+TEST(ChatFile, RowsWithMessagesAreConversations) {
+  const std::string row =
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
+      {"role": "user", "content": "c"}], "source": 3})";
+  std::string line = row;
+  std::erase(line, '\n');
+  const auto all = parse_conversations(line + "\n{\"prompt\": \"d\"}\n", "rows.jsonl");
+  ASSERT_EQ(all.size(), 2U);
+  ASSERT_EQ(all[0].size(), 3U);
+  EXPECT_EQ(all[0][1].role, "assistant");
+  EXPECT_EQ(all[0][2].content, "c");
+  EXPECT_EQ(all[1][0].content, "d");
+  EXPECT_EQ(parse_conversations("[" + row + "]", "rows.json").size(), 1U);
+  for (const auto& [text, expected] : {std::pair(R"({"messages": []})", "data.empty"),
+                                       {R"({"messages": "a"})", "data.field"},
+                                       {R"({"messages": [{"content": "a"}]})", "data.field"},
+                                       {R"({"messages": [{"role": "user", "content": 3}]})", "data.field"},
+                                       {R"({"messages": null})", "data.field"}}) {
+    const auto error =
+        test::error_of([&] { parse_conversations("{\"prompt\": \"p\"}\n" + std::string(text), "rows"); });
+    ASSERT_TRUE(error) << text;
+    EXPECT_EQ(error->code, expected) << text;
+    EXPECT_TRUE(error->where.starts_with("line 2, /messages")) << error->where;
+  }
+}
+
 }  // namespace
 }  // namespace safetylock
