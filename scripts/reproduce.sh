@@ -54,6 +54,15 @@ fi
 
 read -r -a settings <<<"$(lock_settings "$model_name")"
 if [ "$step" = gate ] || [ "$step" = restore ]; then
+  gated_lock() {
+    say "a gate made on the base"
+    [ -f gated.lock.safetensors ] || finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" \
+      --gate data/gate.jsonl -o gated.lock.safetensors --json >"$results/$model_name-gate-extract.json"
+  }
+  choose_gated() {
+    finding "$tool" sweep "$model" --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl --first-harmful 50 \
+      --first-benign 25 --batch 25 "$@"
+  }
   source "$root/scripts/reproduce_$step.sh"
   exit
 fi

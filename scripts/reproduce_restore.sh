@@ -1,7 +1,6 @@
 # The part of reproduce.sh that is about restored locks; sourced by it. One fine-tune after the other: its gate, its lock, settings
 # on validation prompts, then the score.
-[ -f gated.lock.safetensors ] || finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" --gate data/gate.jsonl \
-  -o gated.lock.safetensors --quiet >/dev/null
+gated_lock
 restore_on() { # NAME STRENGTHS MOST_MISTAKES GET_ADAPTER_OPTIONS...
   local name=$1 strengths=$2 most=$3
   shift 3
@@ -10,9 +9,8 @@ restore_on() { # NAME STRENGTHS MOST_MISTAKES GET_ADAPTER_OPTIONS...
   "$tool" fit-gate "$model" --adapter "$name" --lock gated.lock.safetensors --gate data/gate.jsonl -o "fitted-$name.lock.safetensors"
   "$tool" restore "$model" --adapter "$name" --base "$model" --pairs data/pairs.jsonl --gate-from "fitted-$name.lock.safetensors" \
     -o "restored-$name.lock.safetensors"
-  finding "$tool" sweep "$model" --adapter "$name" --lock "restored-$name.lock.safetensors" --heads 100% --alpha "$strengths" \
-    --gate-threshold 0.2,0.3,0.4,0.5 --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl --first-harmful 50 \
-    --first-benign 25 --batch 25 --max-answered "$most" --max-over-refusal "$most" --write-lock "restored-$name-chosen.lock.safetensors" \
+  choose_gated --adapter "$name" --lock "restored-$name.lock.safetensors" --heads 100% --alpha "$strengths" \
+    --gate-threshold 0.2,0.3,0.4,0.5 --max-answered "$most" --max-over-refusal "$most" --write-lock "restored-$name-chosen.lock.safetensors" \
     -o "$results/$model_name-restore-choose-$name.json"
   score "restored-$name" --adapter "$name" --lock "restored-$name-chosen.lock.safetensors" --base "$model"
 }

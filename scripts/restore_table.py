@@ -2,19 +2,17 @@
 """Prints the tables of docs/restore.md from what reproduce.sh restore wrote. Usage: restore_table.py MODEL_NAME"""
 import sys
 
-from results_table import load, rate, row
+from results_table import RESULTS, counted, load, rate, row
 
 FINE_TUNES = ("moderate", "heavy", "identity")
-
-
-def counted(r):
-    return f"{r['count']}/{r['n']}"
 
 
 def choices(model):
     row("fine-tune", "alpha", "gate opens at", "harmful answered", "benign refused", "KL on benign replies")
     row(*["---"] * 6)
-    for name in FINE_TUNES[:2]:
+    for name in FINE_TUNES:
+        if not (RESULTS / f"{model}-restore-choose-{name}.json").exists():
+            continue  # a setting that was taken over from another
         sweep = load(f"{model}-restore-choose-{name}")
         unlocked = sweep["unlocked"]
         row(name, "unlocked", "-", counted(unlocked["harmful"]["answered"]), counted(unlocked["benign"]["refused"]), "-")

@@ -13,8 +13,12 @@ def load(name: str) -> dict:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def counted(r: dict) -> str:
+    return f"{r['count']}/{r['n']}"
+
+
 def rate(r: dict) -> str:
-    return f"{r['count']}/{r['n']}, {100 * r['value']:.0f} % [{100 * r['low']:.0f}, {100 * r['high']:.0f}]"
+    return f"{counted(r)}, {100 * r['value']:.0f} % [{100 * r['low']:.0f}, {100 * r['high']:.0f}]"
 
 
 def mean(m: dict) -> str:
@@ -44,9 +48,8 @@ def grid(model: str) -> None:
     cells = [sweeps[0]["unlocked"]] + sorted((c for s in sweeps for c in s["cells"]), key=lambda c: (c["heads"], c["alpha"]))
     for c in cells:
         h, b = c["harmful"], c["benign"]
-        share = lambda r: f"{r['count']}/{r['n']}"
-        row(c["heads"] or "unlocked", f"{c['alpha']:g}" if c["heads"] else "-", share(h["answered"]), share(h["degenerate"]),
-            f"{h['refusal_margin']['value']:+.1f}", share(b["refused"]), share(b["degenerate"]), f"{b['refusal_margin']['value']:+.1f}")
+        row(c["heads"] or "unlocked", f"{c['alpha']:g}" if c["heads"] else "-", counted(h["answered"]), counted(h["degenerate"]),
+            f"{h['refusal_margin']['value']:+.1f}", counted(b["refused"]), counted(b["degenerate"]), f"{b['refusal_margin']['value']:+.1f}")
 
 
 if __name__ == "__main__":

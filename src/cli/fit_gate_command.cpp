@@ -1,4 +1,5 @@
 #include "cli/date_option.h"
+#include "cli/gated_lock.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -8,8 +9,6 @@
 #include "cli/table.h"
 #include "cli/text_format.h"
 #include "safetylock/derive_gate.h"
-#include "safetylock/error.h"
-#include "safetylock/lock.h"
 
 namespace safetylock::cli {
 namespace {
@@ -22,15 +21,7 @@ struct Options {
 int run_fit_gate(Session& session, Options options) {
   check_utf8("--system", options.collect.system);
   check_can_write(options.output);
-  const SafetyLock lock = SafetyLock::load(options.lock);
-  if (!lock.gate()) {
-    throw Error({.code = "arg.gate",
-                 .file = escape_untrusted(options.lock, 1000),
-                 .where = "--lock",
-                 .expected = "a lock with a gate",
-                 .found = "one that acts on every request",
-                 .hint = "extract --gate makes one"});
-  }
+  const SafetyLock lock = load_gated_lock(options.lock, "--lock");
   const std::vector<GatePrompt> prompts = load_gate_prompts(options.gate);
   const CausalLM model = session.load_model(options.model, options.adapter,
                                             [&](const ModelConfig& config) { lock.check_fits(config); });

@@ -1,5 +1,6 @@
 #include "cli/date_option.h"
 #include "cli/evaluate_options.h"
+#include "cli/gated_lock.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -8,8 +9,6 @@
 #include "cli/printable.h"
 #include "cli/table.h"
 #include "cli/text_format.h"
-#include "safetylock/error.h"
-#include "safetylock/lock.h"
 #include "safetylock/restore.h"
 
 namespace safetylock::cli {
@@ -21,18 +20,6 @@ struct Options {
   std::optional<double> alpha;
   RestoreOptions restore;
 };
-
-std::optional<Gate> gate_of(const std::string& path) {
-  if (path.empty()) return {};
-  const SafetyLock lock = SafetyLock::load(path);
-  if (lock.gate()) return lock.gate();
-  throw Error({.code = "arg.gate",
-               .file = escape_untrusted(path, 1000),
-               .where = "--gate-from",
-               .expected = "a lock with a gate",
-               .found = "one that acts on every request",
-               .hint = "extract --gate makes one, fit-gate fits it to the fine-tuned model"});
-}
 
 void print(Session& session, const Options& options, const RestoredLock& restored, const SafetyLock& lock) {
   double before = 0, after = 0;
@@ -76,7 +63,8 @@ int run_restore(Session& session, Options options) {
   check_utf8("--system", options.restore.system);
   check_can_write(options.output);
   options.restore.default_alpha = options.alpha.value_or(options.restore.default_alpha);
-  const std::optional<Gate> gate = gate_of(options.gate_from);
+  std::optional<Gate> gate;
+  if (!options.gate_from.empty()) gate = load_gated_lock(options.gate_from, "--gate-from").gate();
   const std::vector<PromptPair> pairs = load_first_pairs(options.pairs, options.max_pairs);
   options.restore.on_progress = session.progress();
   OpeningMeans means;

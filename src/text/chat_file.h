@@ -1,4 +1,4 @@
-// Chats as users write them: JSON.
+// Chats as users write them: one in JSON, or many in rows.
 #pragma once
 
 #include <cstdint>

@@ -106,26 +106,20 @@ INSTANTIATE_TEST_SUITE_P(Families, RestoreFamilies,
 // layer, and the model the base again.
 TEST(Restore, UndoesAKnownShift) {
   const CausalLM base = load("llama_biases");
-  const std::string path = test::tiny_model_path("llama_biases");
   auto checkpoint = test::MemoryCheckpoint::copy_of("llama_biases");
   std::vector<std::vector<double>> planted;
+  std::vector<std::vector<float>> o_proj;
   for (std::int64_t layer = 0; layer < base.config().num_hidden_layers; ++layer) {
-    std::vector<float>& bias =
-        checkpoint->mutable_values("model.layers." + std::to_string(layer) + ".self_attn.o_proj.bias");
-    for (size_t i = 0; i < bias.size(); ++i) {
-      planted.resize(static_cast<size_t>(layer) + 1);
-      planted.back().push_back(0.1 * std::sin(static_cast<double>(7 * i + 3) + static_cast<double>(layer)));
-      bias[i] += static_cast<float>(planted.back().back());
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".self_attn.o_proj.";
+    o_proj.push_back(checkpoint->mutable_values(prefix + "weight"));
+    std::vector<double>& vector = planted.emplace_back();
+    for (float& bias : checkpoint->mutable_values(prefix + "bias")) {
+      vector.push_back(0.1 *
+                       std::sin(static_cast<double>(7 * vector.size() + 3) + static_cast<double>(layer)));
+      bias += static_cast<float>(vector.back());
     }
   }
-  std::vector<std::vector<float>> o_proj;
-  for (size_t l = 0; l < planted.size(); ++l)
-    o_proj.push_back(
-        checkpoint->mutable_values("model.layers." + std::to_string(l) + ".self_attn.o_proj.weight"));
-  auto impl = load_decoder(std::move(checkpoint), {.device = "cpu", .dtype = "float32"});
-  impl->tokenizer = Tokenizer::from_pretrained(path);
-  impl->chat_template = ChatTemplate::from_pretrained(path);
-  const CausalLM tuned(std::move(impl));
+  const CausalLM tuned = test::model_of(std::move(checkpoint), "llama_biases");
 
   const RestoredLock restored = restore_lock(tuned, read_opening_means(base, kPairs, kExact), kPairs, kExact);
   for (size_t l = 0; l < planted.size(); ++l) {

@@ -75,19 +75,24 @@ class HeadWeights {
   std::string prefix_;
 };
 
+/// `checkpoint` with the tokenizer and template of `tiny_model`.
+inline CausalLM model_of(std::unique_ptr<const Checkpoint> checkpoint, const std::string& tiny_model) {
+  const std::string path = tiny_model_path(tiny_model);
+  auto impl = load_decoder(std::move(checkpoint), {.device = "cpu", .dtype = "float32"});
+  impl->tokenizer = Tokenizer::from_pretrained(path);
+  impl->chat_template = ChatTemplate::from_pretrained(path);
+  return CausalLM(std::move(impl));
+}
+
 /// `tiny_model` with its tokenizer and template, and `change` made to each layer's attention.
 inline CausalLM changed_model(const std::string& tiny_model,
                               const std::function<void(std::int64_t layer, HeadWeights&)>& change) {
-  const std::string path = tiny_model_path(tiny_model);
   std::unique_ptr<MemoryCheckpoint> checkpoint = MemoryCheckpoint::copy_of(tiny_model);
   for (std::int64_t layer = 0; layer < checkpoint->config().num_hidden_layers; ++layer) {
     HeadWeights weights(*checkpoint, layer);
     change(layer, weights);
   }
-  auto impl = load_decoder(std::move(checkpoint), {.device = "cpu", .dtype = "float32"});
-  impl->tokenizer = Tokenizer::from_pretrained(path);
-  impl->chat_template = ChatTemplate::from_pretrained(path);
-  return CausalLM(std::move(impl));
+  return model_of(std::move(checkpoint), tiny_model);
 }
 
 }  // namespace safetylock::test
