@@ -16,6 +16,9 @@ struct ApplyOptions {
   bool conditional = true;
   std::optional<double> gate_threshold = {};  ///< nothing: the lock's own; a probability above 0, below 1
   double gate_ramp = 0;                       ///< GateRule::ramp
+  /// Of a lock with a gate of replies: false has the prompt alone decide.
+  bool reread = true;
+  std::optional<double> reread_threshold = {};  ///< of the gate of replies; as gate_threshold
 };
 
 /// A lock in force on a model. Undone when destroyed; afterwards the model's outputs are bit-equal to before.
@@ -40,8 +43,9 @@ class [[nodiscard]] AppliedLock {
 
 /// One added vector a layer: W_o (of this, fine-tuned, model) times the lock's displacement, in double,
 /// rounded once to float32. A lock with a gate reads each prompt first, and acts only on requests that
-/// open it. Throws bind.model when architecture or dimensions differ, arg.alpha, arg.gate (a threshold or
-/// ramp out of range, or one given to a lock without a gate), lock.state when a lock is on already.
+/// open it, or whose reply opens the gate of replies. Throws bind.model when architecture or dimensions
+/// differ, arg.alpha, arg.gate (a threshold or ramp out of range, or one given to a lock without a gate),
+/// lock.state when a lock is on already.
 AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options = {});
 
 }  // namespace safetylock

@@ -18,9 +18,9 @@
 
 namespace safetylock {
 
-/// Head outputs at the positions of prompts that a gate can read.
+/// Head outputs at the positions that a gate can read. N: prompts, or prompts times openings of replies.
 struct GateActivations {
-  std::vector<GatePosition> positions;  ///< P of them, which every prompt has
+  std::vector<GatePosition> positions;  ///< P of them, which every prompt has; of replies only that
   at::Tensor values;  ///< [N, P, L, H, D] float32 on the CPU; means over a position's tokens
   at::Tensor labels;  ///< [N] int64: 1 harmful, 0 harmless
   at::Tensor groups;  ///< [N] int64: prompts of one topic have one number
@@ -29,10 +29,16 @@ struct GateActivations {
   std::int64_t tokens = 0;  ///< tokens computed, shared prefixes once
 };
 
+/// Beginnings of replies that go along with a request, the same for harmful and harmless ones: what a gate of
+/// replies learns to tell apart is the request, not whether the model agrees.
+std::vector<std::string> reply_openings();
+
 struct GateCollectOptions {
   std::string system = {};  ///< system prompt; empty: the template's own default
   bool trust_special_tokens = false;
-  ChatClock clock = {};               ///< empty: the system's
+  ChatClock clock = {};  ///< empty: the system's
+  /// Not empty: every prompt is read with each of these as the beginning of its reply, at position reply.
+  std::vector<std::string> openings = {};
   ProgressCallback on_progress = {};  ///< unit "layers"
 };
 

@@ -1,9 +1,11 @@
-// When a lock acts: a probe that reads, at the end of a request's prompt, whether the request is harmful.
+// When a lock acts: a probe that reads, at the end of a request's prompt, whether the request is harmful, and
+// maybe another that reads the beginning of the reply.
 //
 // Thread rule: value types and free functions.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,14 +13,18 @@
 
 namespace safetylock {
 
-/// Which tokens of a prompt a head is read at. More than one token: their mean.
+/// How many tokens of a reply a gate of replies reads at most, the mean of those so far after each of them.
+constexpr std::int64_t kReplyGateTokens = 8;
+
+/// Which tokens a head is read at. More than one token: their mean.
 enum class GatePosition : std::int64_t {
   last_token = 0,     ///< the token from which the reply is begun
   template_tail = 1,  ///< what the chat template writes behind the last message of the user
   message = 2,        ///< the tokens of the last message of the user
   message_end = 3,    ///< the token behind that message, which in most templates ends the turn
+  reply = 4,          ///< the first tokens of the reply; of a gate of replies alone, which reads nothing else
 };
-/// "last_token", "template_tail", "message", "message_end".
+/// "last_token", "template_tail", "message", "message_end", "reply".
 const char* to_string(GatePosition position) noexcept;
 
 /// One head's share of the probe.
@@ -66,6 +72,10 @@ struct GateReading {
   double score = 0;      ///< log-odds; not finite where the gate could not be read
   double share = 0;      ///< of the lock's strength that the request gets, 0 to 1
   bool readable = true;  ///< false: a position is missing or a value is not finite; the lock is then on
+  /// Tokens of the reply that had been written when the gate of replies opened, and were taken back; 0 where
+  /// the prompt opened the gate, or nothing did.
+  std::int64_t reply_tokens = 0;
+  std::optional<double> reply_score = {};  ///< largest log-odds of the gate of replies, where it was asked
 
   bool opened() const noexcept { return share > 0; }
   double probability() const { return probability_of(score); }

@@ -71,9 +71,10 @@ struct Generation {
 Generation generate(const CausalLM& model, const std::string& prompt, const GenerateOptions& options = {});
 
 /// Answers every request; results in the order of the requests, independent of batch_size within rounding.
-/// A gate decides once, when a prompt has been read, and its decision holds for the reply; a request that
-/// opens it is read anew with the lock on, so that it is answered as by an unconditional lock (hooks see both
-/// passes).
+/// A gate decides when a prompt has been read; a request that opens it is read anew with the lock on, so that
+/// it is answered as by an unconditional lock (hooks see both passes). Where the lock has a gate of replies,
+/// it reads the first tokens of the others' replies, which are held back for so long; a reply that opens it
+/// is begun anew in the same way. After that the decision holds.
 std::vector<Generation> generate_batch(const CausalLM& model, const std::vector<GenerateRequest>& requests,
                                        const GenerateOptions& options = {});
 

@@ -31,6 +31,9 @@ struct Interventions {
   /// A conditional lock: the strengths hold for requests on whose prompt this opens. Nothing: for all.
   std::shared_ptr<const GateProbe> gate = {};
   GateRule rule = {};  ///< of the gate
+  /// Reads the replies to requests on which the gate stayed closed. Nothing: the prompt alone decides.
+  std::shared_ptr<const GateProbe> reply_gate = {};
+  GateRule reply_rule = {};  ///< of the reply gate
 
   bool active() const noexcept {
     if (biases.empty()) return false;

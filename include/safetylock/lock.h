@@ -64,9 +64,10 @@ class SafetyLock {
   /// lock.metadata (an identity that cannot be), lock.head (out of range, repeated, none), lock.vector
   /// (length, norm, NaN), lock.scale, lock.score, lock.alpha_range (unless 0 < default_alpha <= alpha_max <=
   /// Strength::kMax), lock.gate (a head outside the model or read twice, weights that are not finite or all
-  /// 0, a threshold outside (0, 1)).
+  /// 0, a threshold outside (0, 1), a gate of replies without one of prompts).
   SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha = 6.0,
-             double alpha_max = kDefaultAlphaMax, std::optional<Gate> gate = {});
+             double alpha_max = kDefaultAlphaMax, std::optional<Gate> gate = {},
+             std::optional<Gate> reply_gate = {});
 
   /// Reads NAME.lock.safetensors (docs/lock-format.md). Throws Error st.*, lock.* : any damaged bit is
   /// refused.
@@ -83,8 +84,10 @@ class SafetyLock {
   double alpha_max() const noexcept { return alpha_max_; }
   /// When the lock acts; nothing: always.
   const std::optional<Gate>& gate() const noexcept { return gate_; }
-  /// The same heads under another gate, or under none.
-  SafetyLock with_gate(std::optional<Gate> gate) const;
+  /// Reads the replies to requests on which the gate stayed closed; nothing: the prompt alone decides.
+  const std::optional<Gate>& reply_gate() const noexcept { return reply_gate_; }
+  /// The same heads under other gates, or under none.
+  SafetyLock with_gate(std::optional<Gate> gate, std::optional<Gate> reply_gate = {}) const;
   /// `alpha` as a strength of this lock. Throws Error arg.alpha above alpha_max, and where Strength does.
   Strength strength(double alpha) const;
   /// SHA-256 over tensors and metadata.
@@ -107,7 +110,7 @@ class SafetyLock {
   std::vector<HeadDirection> heads_;
   double default_alpha_;
   double alpha_max_;
-  std::optional<Gate> gate_;
+  std::optional<Gate> gate_, reply_gate_;
   std::string content_digest_;
 };
 

@@ -6,6 +6,9 @@
 //
 //   {"do": "decode", "batch": B, "tokens": n, "lock": "none"|"one"|"each"}
 //       seconds of n greedy steps behind 32 prompt tokens a sequence; one strength for all, or one each
+//   {"do": "count", "what": "step"|"prompt"|"read", "batch": B, "lock": ...}
+//       under callgrind with --instr-atstart=no, collects the instructions of 8 decoding steps, or of the
+//       pass over prompts of 32 tokens ("read": and of a gate of the lock's heads that stays closed)
 //   {"do": "prefill", "tokens": n}: seconds of the last token's logits
 //   {"do": "sequences", "pairs": FILE, "first": n, "system": TEXT}: token ids, and places of the kept rows
 //   {"do": "extract", ..., "save": FILE}: seconds of the forward passes; float32 rows [N, L, H, D] to FILE
@@ -16,6 +19,12 @@
 //   {"do": "floors", "dtype": DTYPE}: read bandwidth and largest rate of libtorch's matrix product
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else
+#define CALLGRIND_START_INSTRUMENTATION throw std::runtime_error("built without valgrind's headers")
+#define CALLGRIND_STOP_INSTRUMENTATION
+#endif
 
 #include <chrono>
 #include <fstream>
@@ -61,6 +70,8 @@ double seconds_of(const F& f) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+constexpr std::int64_t kPromptTokens = 32;
+
 class Bench {
  public:
   Bench(const std::string& model, const std::string& dtype, const std::string& lock)
@@ -71,6 +82,7 @@ class Bench {
   json answer(const json& request) {
     const std::string what = request.at("do");
     if (what == "decode") return decode(request);
+    if (what == "count") return count(request);
     if (what == "prefill") return prefill(request.at("tokens"));
     if (what == "sequences") return sequences(request);
     if (what == "extract") return extract(request);
@@ -110,21 +122,28 @@ class Bench {
     return ids;
   }
 
-  double generate(std::int64_t batch, std::int64_t tokens, const std::string& lock) {
+  std::vector<TokenRequest> requests(std::int64_t batch, const std::string& lock) const {
     std::vector<TokenRequest> requests(static_cast<size_t>(batch));
     for (std::int64_t b = 0; b < batch; ++b) {
-      requests[static_cast<size_t>(b)].prompt_ids = prompt(32, b);
-      if (lock == "one") requests[static_cast<size_t>(b)].strength = Strength(6);
-      if (lock == "each")
-        requests[static_cast<size_t>(b)].strength = Strength(6 + 0.1 * static_cast<double>(b));
+      TokenRequest& request = requests[static_cast<size_t>(b)];
+      request.prompt_ids = prompt(kPromptTokens, b);
+      request.places = {.message = {kPromptTokens / 4, kPromptTokens - 5}, .length = kPromptTokens};
+      if (lock == "one") request.strength = Strength(6);
+      if (lock == "each") request.strength = Strength(6 + 0.1 * static_cast<double>(b));
     }
+    return requests;
+  }
+
+  double generate(std::int64_t batch, std::int64_t tokens, const std::string& lock,
+                  TokenGeneratorOptions options = {}, bool gated = false) {
+    std::vector<TokenRequest> asked = requests(batch, lock);
+    for (TokenRequest& request : asked) request.gated = gated;
     std::map<std::int64_t, at::Tensor> biases;
     if (lock != "none") biases = lock_biases(model_, lock_.value().heads());
-    TokenGeneratorOptions options;
     options.max_new_tokens = tokens;
     options.batch_size = batch;
     options.logprobs = 0;
-    return seconds_of([&] { TokenGenerator(model_.impl(), biases, requests, options).run(); });
+    return seconds_of([&] { TokenGenerator(model_.impl(), biases, asked, options).run(); });
   }
 
   json decode(const json& request) {
@@ -132,6 +151,45 @@ class Bench {
     const std::string lock = request.value("lock", "none");
     const double prompts = generate(batch, 1, lock);
     return {{"seconds", generate(batch, tokens + 1, lock) - prompts}, {"tokens", batch * tokens}};
+  }
+
+  /// A gate that reads half of the lock's heads at either of the positions that extract tries.
+  std::shared_ptr<const GateProbe> gate() const {
+    Gate gate;
+    for (const HeadDirection& head : lock_.value().heads()) {
+      const bool even = gate.heads.size() % 2 == 0;
+      gate.heads.push_back({.id = head.id,
+                            .position = even ? GatePosition::message : GatePosition::message_end,
+                            .weights = head.direction});
+    }
+    return std::make_shared<const GateProbe>(gate, model_.device());
+  }
+
+  json count(const json& request) {
+    constexpr std::int64_t kSteps = 8;
+    const std::string what = request.at("what"), lock = request.value("lock", "none");
+    const std::int64_t batch = request.at("batch");
+    TokenGeneratorOptions options;
+    if (what == "step") {
+      std::int64_t tokens = 0;  // of the first request
+      options.on_token = [&tokens](size_t index, TokenId) {
+        if (index == 0 && ++tokens == 1) CALLGRIND_START_INSTRUMENTATION;
+        if (index == 0 && tokens == 1 + kSteps) CALLGRIND_STOP_INSTRUMENTATION;
+        return true;
+      };
+      generate(batch, 2 + kSteps, lock, options);
+      return {{"steps", kSteps}};
+    }
+    const bool reads = what == "read";
+    if (reads) {
+      options.gate = gate();
+      options.rule.threshold = 1 - 1e-12;
+    }
+    generate(batch, 1, lock, options, reads);  // libraries choose their kernels in the first pass
+    CALLGRIND_START_INSTRUMENTATION;
+    generate(batch, 1, lock, options, reads);
+    CALLGRIND_STOP_INSTRUMENTATION;
+    return {{"steps", 1}};
   }
 
   json prefill(std::int64_t tokens) {

@@ -68,7 +68,7 @@ Json vectors_json(const Options& options, const SafetyLock& lock, double alpha) 
           {"architecture", id.architecture},  {"base_model", id.base_model},
           {"head_dim", id.head_dim},          {"alpha", alpha},
           {"heads", std::move(heads)},        {"hooks", std::move(hooks)},
-          {"gate", gate_json(lock.gate())}};
+          {"gate", gate_json(lock.gate())},   {"reply_gate", gate_json(lock.reply_gate())}};
 }
 
 Json summary(const Options& options, const SafetyLock& lock, double alpha) {

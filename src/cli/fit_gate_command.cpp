@@ -18,6 +18,35 @@ struct Options {
   GateCollectOptions collect;
 };
 
+struct Fitted {
+  Gate gate;
+  ScoreSpread before;  ///< of its scores on this model, unfitted
+
+  double factor() const { return gate.evidence.sd / before.sd; }
+};
+
+Fitted fitted(const CausalLM& model, const Gate& gate, const std::vector<GatePrompt>& prompts,
+              const GateCollectOptions& options) {
+  const GateActivations activations = collect_gate_activations(model, prompts, options);
+  return {fit_gate(gate, activations), spread_of(gate_scores(gate, activations))};
+}
+
+Json to_json(const Fitted& fitted) {
+  const GateEvidence& on_base = fitted.gate.evidence;
+  return {{"base", {{"mean", on_base.mean}, {"sd", on_base.sd}}},
+          {"tuned", {{"mean", fitted.before.mean}, {"sd", fitted.before.sd}}},
+          {"factor", fitted.factor()}};
+}
+
+std::string report(const Fitted& fitted) {
+  const GateEvidence& on_base = fitted.gate.evidence;
+  return facts({{"on the base",
+                 text_format("scores of mean %+.2f, standard deviation %.2f", on_base.mean, on_base.sd)},
+                {"here, before",
+                 text_format("mean %+.2f, standard deviation %.2f", fitted.before.mean, fitted.before.sd)},
+                {"now", text_format("as on the base: scores times %.2f", fitted.factor())}});
+}
+
 int run_fit_gate(Session& session, Options options) {
   check_utf8("--system", options.collect.system);
   check_can_write(options.output);
@@ -27,31 +56,30 @@ int run_fit_gate(Session& session, Options options) {
                                             [&](const ModelConfig& config) { lock.check_fits(config); });
   check_interrupt();
   options.collect.on_progress = session.progress();
-  const GateActivations activations = collect_gate_activations(model, prompts, options.collect);
-  const Gate fitted = fit_gate(*lock.gate(), activations);
-  const ScoreSpread before = spread_of(gate_scores(*lock.gate(), activations));
+  const Fitted prompt = fitted(model, *lock.gate(), prompts, options.collect);
+  std::optional<Fitted> reply;
+  if (lock.reply_gate()) {
+    check_interrupt();
+    options.collect.openings = reply_openings();
+    reply = fitted(model, *lock.reply_gate(), prompts, options.collect);
+  }
   check_interrupt();
-  const SafetyLock result = lock.with_gate(fitted);
+  const SafetyLock result = lock.with_gate(prompt.gate, reply ? std::optional(reply->gate) : std::nullopt);
   result.save(options.output);
-  const GateEvidence& on_base = fitted.evidence;
   if (session.json()) {
-    session.print(json_text({{"schema", "safetylock.fit-gate/1"},
-                             {"model", options.model},
-                             {"adapter", text_or_null(options.adapter)},
-                             {"lock", {{"path", options.lock}, {"digest", lock.content_digest()}}},
-                             {"output", {{"path", options.output}, {"digest", result.content_digest()}}},
-                             {"prompts", prompts.size()},
-                             {"base", {{"mean", on_base.mean}, {"sd", on_base.sd}}},
-                             {"tuned", {{"mean", before.mean}, {"sd", before.sd}}},
-                             {"factor", on_base.sd / before.sd}}));
+    Json out = {{"schema", "safetylock.fit-gate/1"},
+                {"model", options.model},
+                {"adapter", text_or_null(options.adapter)},
+                {"lock", {{"path", options.lock}, {"digest", lock.content_digest()}}},
+                {"output", {{"path", options.output}, {"digest", result.content_digest()}}},
+                {"prompts", prompts.size()}};
+    out.update(to_json(prompt));
+    out["reply_gate"] = reply ? to_json(*reply) : Json(nullptr);
+    session.print(json_text(out));
     return 0;
   }
-  session.print(
-      session.heading("Gate of " + one_line(options.output)) + "\n" +
-      facts({{"on the base",
-              text_format("scores of mean %+.2f, standard deviation %.2f", on_base.mean, on_base.sd)},
-             {"here, before", text_format("mean %+.2f, standard deviation %.2f", before.mean, before.sd)},
-             {"now", text_format("as on the base: scores times %.2f", on_base.sd / before.sd)}}));
+  session.print(session.heading("Gate of " + one_line(options.output)) + "\n" + report(prompt));
+  if (reply) session.print(session.heading("Gate of replies") + "\n" + report(*reply));
   return 0;
 }
 

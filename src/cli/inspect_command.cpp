@@ -72,8 +72,7 @@ std::string adapter_text(const Session& session, const Json& adapter) {
 /// Heads of a lock that are listed: more than a screen helps nobody.
 constexpr size_t kMostHeads = 48;
 
-std::string gate_text(const Session& session, const Json& gate) {
-  if (gate.is_null()) return facts({{"acts on", "every request"}});
+std::vector<Fact> gate_facts(const Json& gate) {
   const auto share = [&](const char* part, const char* whole) {
     return cell(gate.at(part)) + " of " + cell(gate.at(whole));
   };
@@ -82,13 +81,22 @@ std::string gate_text(const Session& session, const Json& gate) {
     heads += (heads.empty() ? "" : ", ") + cell(head.at("layer")) + "." + cell(head.at("head")) + " " +
              cell(head.at("position"));
   }
-  return facts({{"acts on", "requests that open its gate"}}) + session.heading("Gate") + "\n" +
-         facts({{"opens at", "a probability of " + cell(gate.at("threshold"))},
-                {"missed", share("missed", "harmful") + " harmful requests of topics it had not seen"},
-                {"false alarms", share("false_alarms", "harmless") + " harmless ones"},
-                {"made from", cell(gate.at("prompts_digest"))},
-                {"reads", heads}}) +
-         session.heading("Locked heads") + "\n";
+  return {{"opens at", "a probability of " + cell(gate.at("threshold"))},
+          {"missed", share("missed", "harmful") + " harmful requests of topics it had not seen"},
+          {"false alarms", share("false_alarms", "harmless") + " harmless ones"},
+          {"made from", cell(gate.at("prompts_digest"))},
+          {"reads", heads}};
+}
+
+std::string gates_text(const Session& session, const Json& lock) {
+  const Json &gate = lock.at("gate"), &reply_gate = lock.at("reply_gate");
+  if (gate.is_null()) return facts({{"acts on", "every request"}});
+  const bool rereads = !reply_gate.is_null();
+  std::string text = facts({{"acts on", rereads ? "requests that open its gate, and those whose replies do"
+                                                : "requests that open its gate"}}) +
+                     session.heading("Gate") + "\n" + facts(gate_facts(gate));
+  if (rereads) text += session.heading("Gate of replies") + "\n" + facts(gate_facts(reply_gate));
+  return text + session.heading("Locked heads") + "\n";
 }
 
 std::string lock_text(const Session& session, const Json& lock) {
@@ -105,7 +113,7 @@ std::string lock_text(const Session& session, const Json& lock) {
   const std::string rest =
       shown == all.size() ? "" : "  and " + std::to_string(all.size() - shown) + " more (--json has them)\n";
   return session.heading("SafetyLock of " + std::to_string(all.size()) + " heads") + "\n" + facts(known) +
-         gate_text(session, lock.at("gate")) + table(heads) + rest;
+         gates_text(session, lock) + table(heads) + rest;
 }
 
 int run_inspect(Session& session, const std::string& path_or_repository) {

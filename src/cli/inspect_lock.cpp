@@ -62,7 +62,8 @@ Json inspect_lock(const std::string& path) {
           {"alpha_max", lock.alpha_max()},
           {"identity", identity_json(lock.identity())},
           {"heads", std::move(heads)},
-          {"gate", gate_json(lock.gate())}};
+          {"gate", gate_json(lock.gate())},
+          {"reply_gate", gate_json(lock.reply_gate())}};
 }
 
 }  // namespace safetylock::cli

@@ -48,7 +48,9 @@ Json to_json(const std::optional<GateReading>& reading) {
           {"share", reading->share},
           {"score", reading->readable ? Json(reading->score) : Json(nullptr)},
           {"probability", reading->readable ? Json(reading->probability()) : Json(nullptr)},
-          {"readable", reading->readable}};
+          {"readable", reading->readable},
+          {"reply_score", or_null(reading->reply_score)},
+          {"reply_tokens", reading->reply_tokens}};
 }
 
 namespace {

@@ -19,13 +19,31 @@ void add_locked_model_options(CLI::App& command, LockedModelOptions& options) {
       ->type_name("P");
   add_number(command, "--gate-ramp", options.gate_ramp, 0, 100,
              "Log-odds below the threshold over which the strength rises from 0 (default 0: on or off)");
+  command.add_flag("--no-reread", options.no_reread, "Let the prompt alone decide, whatever the reply is");
+  command
+      .add_option("--reread-threshold", options.reread_threshold,
+                  "Probability from which on a reply opens the gate (default: what the lock says)")
+      ->type_name("P");
   command.add_option("--adapter", options.adapter, "Folder of a PEFT LoRA adapter to merge into the model")
       ->type_name("DIR");
+}
+
+ApplyOptions LockedModelOptions::apply_options() const {
+  return {.alpha = alpha,
+          .conditional = !no_gate,
+          .gate_threshold = gate_threshold,
+          .gate_ramp = gate_ramp,
+          .reread = !no_reread,
+          .reread_threshold = reread_threshold};
 }
 
 std::string gate_text(const GateReading& reading) {
   if (!reading.readable) return "the gate could not be read: locked";
   const std::string probability = text_format("%.2f", reading.probability());
+  if (reading.reply_tokens > 0 && reading.share == 1) {
+    return text_format("the reply opened the gate after %lld tokens (%.2f): begun anew, locked",
+                       static_cast<long long>(reading.reply_tokens), probability_of(*reading.reply_score));
+  }
   if (!reading.opened()) return "the gate stayed closed (" + probability + "): not locked";
   if (reading.share < 1)
     return "the gate opened a part of the way (" + probability +
@@ -34,12 +52,13 @@ std::string gate_text(const GateReading& reading) {
 }
 
 void check_gate_options(const LockedModelOptions& options) {
-  const bool rule = options.gate_threshold || options.gate_ramp != 0;
+  const bool rule =
+      options.gate_threshold || options.gate_ramp != 0 || options.no_reread || options.reread_threshold;
   if (!rule && !options.no_gate) return;
   const bool locked = !options.lock.empty();
   if (locked && !(rule && options.no_gate)) return;
   throw Error({.code = "arg.usage",
-               .where = rule ? "--gate-threshold, --gate-ramp" : "--no-gate",
+               .where = rule ? "options about a gate" : "--no-gate",
                .expected = locked ? "a gate that is asked" : "a lock given by --lock",
                .found = locked ? "--no-gate" : "none"});
 }
@@ -62,11 +81,7 @@ LockedModel load_locked_model(Session& session, const LockedModelOptions& option
     session.warn("unlocked: no --lock given");
     return result;
   }
-  result.applied.emplace(apply_lock(result.model, *lock,
-                                    {.alpha = options.alpha,
-                                     .conditional = !options.no_gate,
-                                     .gate_threshold = options.gate_threshold,
-                                     .gate_ramp = options.gate_ramp}));
+  result.applied.emplace(apply_lock(result.model, *lock, options.apply_options()));
   result.alpha = options.alpha.value_or(lock->default_strength().alpha());
   result.gated = lock->gate() && !options.no_gate;
   result.lock = std::move(lock);

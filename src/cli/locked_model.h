@@ -19,9 +19,13 @@ struct LockedModelOptions {
   bool no_gate = false;                  ///< the lock acts on every request
   std::optional<double> gate_threshold;  ///< nothing: the lock's own
   double gate_ramp = 0;
+  bool no_reread = false;                  ///< the prompt alone decides
+  std::optional<double> reread_threshold;  ///< nothing: the lock's own
+
+  ApplyOptions apply_options() const;
 };
 
-/// MODEL, --lock, --alpha, --adapter, --no-gate, --gate-threshold, --gate-ramp.
+/// MODEL, --lock, --alpha, --adapter, and what is said about gates.
 void add_locked_model_options(CLI::App& command, LockedModelOptions& options);
 
 struct LockedModel {
@@ -35,7 +39,7 @@ struct LockedModel {
   Json lock_json(const LockedModelOptions& options) const;
 };
 
-/// Throws arg.usage for --no-gate and the others without a lock, or together.
+/// Throws arg.usage for options about gates without a lock, and for any beside --no-gate.
 void check_gate_options(const LockedModelOptions& options);
 
 /// "the gate opened (0.97): locked", for people.

@@ -63,8 +63,8 @@ int run_restore(Session& session, Options options) {
   check_utf8("--system", options.restore.system);
   check_can_write(options.output);
   options.restore.default_alpha = options.alpha.value_or(options.restore.default_alpha);
-  std::optional<Gate> gate;
-  if (!options.gate_from.empty()) gate = load_gated_lock(options.gate_from, "--gate-from").gate();
+  std::optional<SafetyLock> gated;
+  if (!options.gate_from.empty()) gated = load_gated_lock(options.gate_from, "--gate-from");
   const std::vector<PromptPair> pairs = load_first_pairs(options.pairs, options.max_pairs);
   options.restore.on_progress = session.progress();
   OpeningMeans means;
@@ -78,7 +78,7 @@ int run_restore(Session& session, Options options) {
   check_interrupt();
   const RestoredLock restored = restore_lock(tuned, means, pairs, options.restore);
   check_interrupt();
-  const SafetyLock lock = restored.lock.with_gate(gate);
+  const SafetyLock lock = gated ? restored.lock.with_gate(gated->gate(), gated->reply_gate()) : restored.lock;
   lock.save(options.output);
   print(session, options, restored, lock);
   return 0;

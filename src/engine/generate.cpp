@@ -99,7 +99,9 @@ std::vector<Generation> generate_observed(const CausalLM& model, const std::vect
                            .on_token = [&](size_t i, TokenId token) { return texts[i].push(token); },
                            .on_end = [&](size_t i) { texts[i].finish(); },
                            .gate = lock ? lock->gate : nullptr,
-                           .rule = lock ? lock->rule : GateRule()})
+                           .rule = lock ? lock->rule : GateRule(),
+                           .reply_gate = lock ? lock->reply_gate : nullptr,
+                           .reply_rule = lock ? lock->reply_rule : GateRule()})
         .run();
   });
   for (size_t i = 0; i < results.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "engine/sampling.h"
 
@@ -83,7 +84,10 @@ at::Tensor TokenGenerator::read_prompts(const PackedBatch& batch, size_t first) 
     const GateReading reading = read_score(scores[s - first], options_.rule);
     results_[active_[s].request].gate = reading;
     active_[s].strength = Strength(request.strength.alpha() * reading.share);
-    if (active_[s].strength.is_zero()) continue;
+    if (active_[s].strength.is_zero()) {
+      active_[s].watched = options_.reply_gate != nullptr;
+      continue;
+    }
     // From its first token on, as if it had been locked all along.
     const auto slot = static_cast<std::int64_t>(s);
     cache_.clear(slot);
@@ -104,8 +108,9 @@ void TokenGenerator::decode_step() {
   for (size_t s = 0; s < active_.size(); ++s) {
     const auto slot = static_cast<std::int64_t>(s);
     longest = std::max(longest, cache_.length(slot) + 1);
-    if (outgrows_its_keys(slot)) {
+    if (active_[s].begin_anew || outgrows_its_keys(slot)) {
       one_row_each = false;
+      active_[s].begin_anew = false;
       cache_.clear(slot);
       builder.add(tokens_of(active_[s].request), 0, slot, {}, slot);
     } else {
@@ -120,7 +125,67 @@ void TokenGenerator::decode_step() {
     decode_steering_ = steering_for(batch, all);
   }
   membership_changed_ = !one_row_each;
-  advance(batch, decode_steering_, 0);
+  if (!watches_replies()) return continue_after(last_hidden(batch, decode_steering_, hooks_), 0);
+  const GateReader reader(options_.reply_gate, batch, watched_places(batch),
+                          model_.decoder.options().device());
+  continue_after(last_hidden(batch, decode_steering_, reader.watching(hooks_)), 0);
+  const std::vector<double> scores = reader.scores();
+  for (size_t s = 0; s < active_.size(); ++s)
+    if (active_[s].watched) judge_reply(active_[s], scores[s]);
+}
+
+bool TokenGenerator::watches_replies() const {
+  return std::any_of(active_.begin(), active_.end(), [](const Active& active) { return active.watched; });
+}
+
+/// The token of each watched reply that `batch` holds, a segment a slot.
+std::vector<PromptPlaces> TokenGenerator::watched_places(const PackedBatch& batch) const {
+  std::vector<PromptPlaces> places(active_.size());
+  for (size_t s = 0; s < active_.size(); ++s) {
+    const std::int64_t rows = batch.segments[s].length;
+    if (active_[s].watched) places[s].reply = {rows - 1, rows};
+  }
+  return places;
+}
+
+/// What counts is the mean over the tokens so far. A score that opens the gate gives the whole strength at
+/// once, a part of it when the last token has been read.
+void TokenGenerator::judge_reply(Active& active, double score) {
+  active.scores += score;
+  ++active.read;
+  TokenResult& result = results_[active.request];
+  const GateReading reading =
+      read_score(active.scores / static_cast<double>(active.read), options_.reply_rule);
+  GateReading& known = result.gate.value();
+  known.reply_score =
+      reading.readable ? std::max(known.reply_score.value_or(reading.score), reading.score) : reading.score;
+  known.share = std::max(known.share, reading.share);
+  known.readable = known.readable && reading.readable;
+  if (known.share < 1 && active.read < kReplyGateTokens && result.finish_reason.empty()) return;
+  if (!known.opened()) return release(active);
+  active.watched = false;
+  active.begin_anew = true;
+  active.strength = Strength(requests_[active.request].strength.alpha() * known.share);
+  known.reply_tokens = active.read;
+  result.token_ids.clear();
+  result.logprobs.clear();
+  result.finish_reason.clear();
+  membership_changed_ = true;
+}
+
+/// Shows what was held back; a stop string in it ends the reply there.
+void TokenGenerator::release(Active& active) {
+  active.watched = false;
+  TokenResult& result = results_[active.request];
+  const std::vector<TokenId> held = std::exchange(result.token_ids, {});
+  for (const TokenId token : held) {
+    result.token_ids.push_back(token);
+    if (!options_.on_token || options_.on_token(active.request, token)) continue;
+    result.finish_reason = "stop";
+    if (options_.logprobs > 0) result.logprobs.resize(result.token_ids.size());
+    break;
+  }
+  if (options_.on_end && !result.finish_reason.empty()) options_.on_end(active.request);
 }
 
 bool TokenGenerator::can_use_buffers() const {
@@ -130,6 +195,8 @@ bool TokenGenerator::can_use_buffers() const {
   const bool wanted = options_.fixed_buffers;
 #endif
   return wanted && hooks_.empty() && !model_.streamed &&
+         std::none_of(active_.begin(), active_.end(),
+                      [](const Active& active) { return active.watched || active.begin_anew; }) &&
          model_.decoder.config.rope_scaling.type != RopeScaling::Type::longrope;
 }
 
@@ -167,10 +234,6 @@ std::vector<TokenId> TokenGenerator::tokens_of(size_t request) const {
   const std::vector<TokenId>& reply = results_[request].token_ids;
   tokens.insert(tokens.end(), reply.begin(), reply.end());
   return tokens;
-}
-
-void TokenGenerator::advance(const PackedBatch& batch, const Steering& steering, size_t first) {
-  continue_after(last_hidden(batch, steering, hooks_), first);
 }
 
 at::Tensor TokenGenerator::last_hidden(const PackedBatch& batch, const Steering& steering,
@@ -257,13 +320,13 @@ void TokenGenerator::record(Active& active, TokenId token) {
     result.finish_reason = "stop";
   } else {
     result.token_ids.push_back(token);
-    if (options_.on_token && !options_.on_token(active.request, token)) {
+    if (!active.watched && options_.on_token && !options_.on_token(active.request, token)) {
       result.finish_reason = "stop";
     } else if (static_cast<std::int64_t>(result.token_ids.size()) == options_.max_new_tokens) {
       result.finish_reason = "length";
     }
   }
-  if (options_.on_end && !result.finish_reason.empty()) options_.on_end(active.request);
+  if (!active.watched && options_.on_end && !result.finish_reason.empty()) options_.on_end(active.request);
 }
 
 void TokenGenerator::add_logprobs(const at::Tensor& logits, size_t first) {
@@ -283,6 +346,7 @@ void TokenGenerator::add_logprobs(const at::Tensor& logits, size_t first) {
 void TokenGenerator::retire_finished() {
   for (size_t s = active_.size(); s-- > 0;) {
     if (results_[active_[s].request].finish_reason.empty()) continue;
+    if (active_[s].watched) release(active_[s]);  // it ended before anything of it was read
     ++finished_;
     membership_changed_ = true;
     const size_t last = active_.size() - 1;

@@ -45,6 +45,10 @@ struct TokenGeneratorOptions {
   std::function<void(size_t request)> on_end = {};  ///< the reply has ended
   std::shared_ptr<const GateProbe> gate = {};
   GateRule rule = {};
+  /// Reads the first tokens of replies to gated requests whose gate stayed closed. Until it has, on_token
+  /// sees none of them: where it opens, the reply is begun anew, now locked.
+  std::shared_ptr<const GateProbe> reply_gate = {};
+  GateRule reply_rule = {};
   /// Decode with FixedDecodeStep, as is done on CUDA where it can be; on the CPU it only costs.
   bool fixed_buffers = false;
 };
@@ -63,20 +67,25 @@ class TokenGenerator {
   /// A request in a slot of the cache.
   struct Active {
     size_t request;
-    TokenId next;       ///< chosen, not yet seen by the model
-    Strength strength;  ///< in force
+    TokenId next;             ///< chosen, not yet seen by the model
+    Strength strength;        ///< in force
+    bool watched = false;     ///< the gate of replies is still reading
+    std::int64_t read = 0;    ///< tokens that it has read
+    double scores = 0;        ///< their sum
+    bool begin_anew = false;  ///< the reply so far is void
   };
 
   void admit();
   void decode_step();
   void decode_over_buffers();
   bool can_use_buffers() const;
+  bool watches_replies() const;
+  std::vector<PromptPlaces> watched_places(const PackedBatch& batch) const;
+  void judge_reply(Active& active, double score);
+  void release(Active& active);
   bool outgrows_its_keys(std::int64_t slot) const;
   std::vector<TokenId> tokens_of(size_t request) const;  ///< prompt and reply so far
-  /// Runs `batch`, whose segments belong to active_[first], active_[first + 1] ...: chooses and records their
-  /// next token.
-  void advance(const PackedBatch& batch, const Steering& steering, size_t first);
-  /// The pass of it: outputs of the last layer [n, E] for the last row of each segment.
+  /// The pass over `batch`: outputs of the last layer [n, E] for the last row of each segment.
   at::Tensor last_hidden(const PackedBatch& batch, const Steering& steering, const HookSnapshot& hooks);
   /// The pass over new prompts: reads the gates, and once more the prompts that opened theirs, now locked.
   at::Tensor read_prompts(const PackedBatch& batch, size_t first);

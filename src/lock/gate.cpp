@@ -32,6 +32,8 @@ const char* to_string(GatePosition position) noexcept {
       return "message";
     case GatePosition::message_end:
       return "message_end";
+    case GatePosition::reply:
+      return "reply";
   }
   return "unknown";
 }

@@ -49,8 +49,12 @@ class LockReader {
     check_metadata_keys();
     check_tensors();
     check_digest();
-    return {identity(), heads(), fields_.number("alpha", "lock.alpha_range"),
-            fields_.number("alpha_max", "lock.alpha_range"), read_gate(fields_)};
+    return {identity(),
+            heads(),
+            fields_.number("alpha", "lock.alpha_range"),
+            fields_.number("alpha_max", "lock.alpha_range"),
+            read_gate(fields_, lock_format::kGatePrefix),
+            read_gate(fields_, lock_format::kReplyGatePrefix)};
   }
 
  private:
@@ -93,7 +97,7 @@ class LockReader {
                    "metadata key \"" + std::string(key) + "\"", "to be there", "no such key");
     }
     for (const auto& [key, value] : metadata) {
-      if (!is_one_of(lock_format::kMetadataKeys, key) && !is_one_of(lock_format::kGateKeys, key)) {
+      if (!is_one_of(lock_format::kMetadataKeys, key) && !is_of_gate(key, lock_format::kGateKeys)) {
         fields_.fail("lock.metadata", "metadata key \"" + escape_untrusted(key, 60) + "\"",
                      "only the keys of version 1", "an unknown key");
       }
@@ -112,7 +116,7 @@ class LockReader {
     fields_.check_tensor("scores", "lock.score", "F32", {k});
     fields_.check_tensor("sketch", "lock.tensor", "F32", {0});
     for (const SafetensorsTensor& t : safetensors_.tensors()) {
-      if (!is_one_of(lock_format::kTensors, t.name) && !is_one_of(lock_format::kGateTensors, t.name)) {
+      if (!is_one_of(lock_format::kTensors, t.name) && !is_of_gate(t.name, lock_format::kGateTensors)) {
         fields_.fail("lock.tensor", "tensor \"" + escape_untrusted(t.name, 60) + "\"",
                      "only the tensors of version 1", "an unknown tensor");
       }
@@ -184,7 +188,8 @@ class LockReader {
 }  // namespace
 
 LockContent lock_content(const LockIdentity& id, std::span<const HeadDirection> heads, double default_alpha,
-                         double alpha_max, const std::optional<Gate>& gate) {
+                         double alpha_max, const std::optional<Gate>& gate,
+                         const std::optional<Gate>& reply_gate) {
   const std::uint64_t k = heads.size();
   std::vector<std::int64_t> layers, head_numbers;
   std::vector<float> directions;
@@ -226,7 +231,8 @@ LockContent lock_content(const LockIdentity& id, std::span<const HeadDirection> 
       {"revision", std::to_string(id.revision)},
       {"library_version", id.library_version},
   };
-  if (gate) add_gate(content, *gate, id.head_dim);
+  if (gate) add_gate(content, *gate, lock_format::kGatePrefix, id.head_dim);
+  if (reply_gate) add_gate(content, *reply_gate, lock_format::kReplyGatePrefix, id.head_dim);
   return content;
 }
 
@@ -271,7 +277,7 @@ SafetyLock SafetyLock::load(const std::string& path) {
 }
 
 std::string SafetyLock::to_bytes() const {
-  LockContent content = lock_content(identity_, heads_, default_alpha_, alpha_max_, gate_);
+  LockContent content = lock_content(identity_, heads_, default_alpha_, alpha_max_, gate_, reply_gate_);
   content.metadata.emplace("content_digest", content_digest_);
   return safetensors_to_bytes(content.tensors, content.metadata);
 }

@@ -19,7 +19,8 @@ struct LockContent {
 };
 
 LockContent lock_content(const LockIdentity& identity, std::span<const HeadDirection> heads,
-                         double default_alpha, double alpha_max, const std::optional<Gate>& gate = {});
+                         double default_alpha, double alpha_max, const std::optional<Gate>& gate = {},
+                         const std::optional<Gate>& reply_gate = {});
 
 /// SHA-256 of the canonical serialisation that docs/lock-format.md defines.
 std::string content_digest(const LockContent& content);

@@ -14,6 +14,7 @@
 //   gate_positions  I64 [Kg]     0 last token, 1 template tail, 2 message, 3 message end (GatePosition)
 //   gate_weights    F32 [Kg, D]  of the calibrated log-odds
 //   gate_bias       F32 [1]
+// and the same as reply_gate_* for one that reads replies, whose positions are all 4.
 #pragma once
 
 #include <array>
@@ -54,12 +55,12 @@ inline constexpr std::array kMetadataKeys = {"alpha",
 inline constexpr std::array kTensors = {"directions", "gaps",   "heads", "layers",
                                         "scores",     "sigmas", "sketch"};
 
-/// All of them are there, or none.
-inline constexpr std::array kGateKeys = {"gate_false_alarms", "gate_harmful",        "gate_harmless",
-                                         "gate_missed",       "gate_prompts_digest", "gate_score_mean",
-                                         "gate_score_sd",     "gate_threshold"};
-inline constexpr std::array kGateTensors = {"gate_bias", "gate_heads", "gate_layers", "gate_positions",
-                                            "gate_weights"};
+/// Behind a prefix. All of them are there, or none.
+inline constexpr std::array kGateKeys = {"false_alarms",   "harmful",    "harmless", "missed",
+                                         "prompts_digest", "score_mean", "score_sd", "threshold"};
+inline constexpr std::array kGateTensors = {"bias", "heads", "layers", "positions", "weights"};
+constexpr std::string_view kGatePrefix = "gate_";
+constexpr std::string_view kReplyGatePrefix = "reply_gate_";
 
 constexpr std::uint64_t kMaxHeaderBytes = 1024 * 1024;
 constexpr std::uint64_t kMaxFileBytes = 64 * 1024 * 1024;

@@ -137,29 +137,33 @@ LockIdentity identity_of(const ModelConfig& config) {
 }
 
 SafetyLock::SafetyLock(LockIdentity identity, std::vector<HeadDirection> heads, double default_alpha,
-                       double alpha_max, std::optional<Gate> gate)
+                       double alpha_max, std::optional<Gate> gate, std::optional<Gate> reply_gate)
     : identity_(std::move(identity)),
       heads_(std::move(heads)),
       default_alpha_(default_alpha),
       alpha_max_(alpha_max),
-      gate_(std::move(gate)) {
+      gate_(std::move(gate)),
+      reply_gate_(std::move(reply_gate)) {
   check_identity(identity_);
   check_heads(heads_, identity_);
   check_alpha_range(default_alpha_, alpha_max_);
-  if (gate_) {
-    check_gate(*gate_, identity_);
-    check_sha256("gate_prompts_digest", gate_->prompts_digest);
+  for (const std::optional<Gate>* either : {&gate_, &reply_gate_}) {
+    if (!*either) continue;
+    check_gate(**either, identity_, either == &reply_gate_);
+    check_sha256("gate_prompts_digest", (*either)->prompts_digest);
   }
-  content_digest_ =
-      safetylock::content_digest(lock_content(identity_, heads_, default_alpha_, alpha_max_, gate_));
+  if (reply_gate_ && !gate_)
+    throw Error({"lock.gate", "", "reply gate", "a gate of prompts beside it", "none", ""});
+  content_digest_ = safetylock::content_digest(
+      lock_content(identity_, heads_, default_alpha_, alpha_max_, gate_, reply_gate_));
 }
 
 Strength SafetyLock::strength(double alpha) const {
   return within_limit(Strength(alpha), alpha_max_);
 }
 
-SafetyLock SafetyLock::with_gate(std::optional<Gate> gate) const {
-  return {identity_, heads_, default_alpha_, alpha_max_, std::move(gate)};
+SafetyLock SafetyLock::with_gate(std::optional<Gate> gate, std::optional<Gate> reply_gate) const {
+  return {identity_, heads_, default_alpha_, alpha_max_, std::move(gate), std::move(reply_gate)};
 }
 
 std::vector<std::int64_t> SafetyLock::layers() const {

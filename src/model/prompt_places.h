@@ -18,6 +18,7 @@ struct TokenRange {
 struct PromptPlaces {
   TokenRange message;       ///< tokens with bytes of the last message of the user; empty: not known
   std::int64_t length = 0;  ///< tokens of the prompt
+  TokenRange reply = {};    ///< tokens behind the prompt that are read with it
 
   /// Empty where the prompt has no such tokens or they are not known.
   TokenRange at(GatePosition position) const noexcept {
@@ -31,6 +32,8 @@ struct PromptPlaces {
       case GatePosition::message_end:
         return message.length() > 0 && message.end < length ? TokenRange{message.end, message.end + 1}
                                                             : TokenRange{};
+      case GatePosition::reply:
+        return reply;
     }
     return {};
   }

@@ -9,7 +9,14 @@
 namespace safetylock {
 namespace {
 
-GateRule rule_of(const SafetyLock& lock, const ApplyOptions& options) {
+GateRule rule_of(const std::optional<Gate>& gate, std::optional<double> threshold, double ramp) {
+  GateRule rule{.threshold = gate ? gate->threshold : GateRule().threshold, .ramp = ramp};
+  rule.threshold = threshold.value_or(rule.threshold);
+  check_rule(rule);
+  return rule;
+}
+
+void check_gates(const SafetyLock& lock, const ApplyOptions& options) {
   if (!lock.gate() && (options.gate_threshold || options.gate_ramp != 0)) {
     throw Error({.code = "arg.gate",
                  .where = "apply_lock",
@@ -17,11 +24,13 @@ GateRule rule_of(const SafetyLock& lock, const ApplyOptions& options) {
                  .found = "one without",
                  .hint = "extract --gate makes one"});
   }
-  GateRule rule{.threshold = lock.gate() ? lock.gate()->threshold : GateRule().threshold,
-                .ramp = options.gate_ramp};
-  rule.threshold = options.gate_threshold.value_or(rule.threshold);
-  check_rule(rule);
-  return rule;
+  if (!lock.reply_gate() && options.reread_threshold) {
+    throw Error({.code = "arg.gate",
+                 .where = "apply_lock",
+                 .expected = "a lock with a gate of replies, whose threshold can be set",
+                 .found = "one without",
+                 .hint = "extract --gate --reread makes one"});
+  }
 }
 
 }  // namespace
@@ -29,15 +38,20 @@ GateRule rule_of(const SafetyLock& lock, const ApplyOptions& options) {
 AppliedLock apply_lock(const CausalLM& model, const SafetyLock& lock, const ApplyOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   const Strength strength = options.alpha ? lock.strength(*options.alpha) : lock.default_strength();
-  const GateRule rule = rule_of(lock, options);
+  check_gates(lock, options);
+  const GateRule rule = rule_of(lock.gate(), options.gate_threshold, options.gate_ramp),
+                 reply_rule = rule_of(lock.reply_gate(), options.reread_threshold, options.gate_ramp);
   lock.check_fits(model.config());
   auto interventions = std::make_shared<Interventions>();
   interventions->strengths = {strength};
   interventions->alpha_max = lock.alpha_max();
   interventions->biases = lock_biases(model, lock.heads());
   interventions->rule = rule;
+  interventions->reply_rule = reply_rule;
   if (lock.gate() && options.conditional)
     interventions->gate = std::make_shared<const GateProbe>(*lock.gate(), model.device());
+  if (lock.reply_gate() && options.conditional && options.reread)
+    interventions->reply_gate = std::make_shared<const GateProbe>(*lock.reply_gate(), model.device());
   HookHandle handle = model.set_default_interventions(interventions);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return {std::move(handle), std::move(interventions), seconds};

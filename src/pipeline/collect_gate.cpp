@@ -4,21 +4,43 @@
 #include <chrono>
 #include <map>
 
+#include "base/sha256.h"
 #include "engine/chat_prompt.h"
 #include "model/causal_lm_impl.h"
 #include "pipeline/head_output_pass.h"
+#include "pipeline/reply_sequences.h"
 #include "safetylock/derive_gate.h"
 
 namespace safetylock {
 namespace {
 
 constexpr std::array kPositions = {GatePosition::last_token, GatePosition::template_tail,
-                                   GatePosition::message, GatePosition::message_end};
+                                   GatePosition::message, GatePosition::message_end, GatePosition::reply};
 
 struct Prompts {
   std::vector<KeptSequence> sequences;  ///< kept: from the first token that any position reads to the last
   std::vector<PromptPlaces> places;
 };
+
+/// Every prompt with every opening of a reply behind it: what a gate of replies reads.
+Prompts encode_openings(const CausalLM& model, const std::vector<GatePrompt>& prompts,
+                        const GateCollectOptions& options) {
+  const CollectOptions whole{.tokens_per_reply = kReplyGateTokens,
+                             .system = options.system,
+                             .trust_special_tokens = options.trust_special_tokens,
+                             .clock = options.clock};
+  Prompts out;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    for (const std::string& opening : options.openings) {
+      KeptSequence sequence =
+          encode_reply(model, {.prompt = prompts[i].prompt, .safe = opening, .unsafe = {}}, true, i, whole);
+      out.places.push_back(
+          {.message = {}, .length = 0, .reply = {sequence.kept.front(), sequence.kept.back() + 1}});
+      out.sequences.push_back(std::move(sequence));
+    }
+  }
+  return out;
+}
 
 Prompts encode(const CausalLM& model, const std::vector<GatePrompt>& prompts,
                const GateCollectOptions& options) {
@@ -58,14 +80,21 @@ std::vector<GatePosition> common_positions(const std::vector<PromptPlaces>& plac
 
 }  // namespace
 
+std::vector<std::string> reply_openings() {
+  return {"Sure, here is", "Of course! Here are", "To do this, you", "1. First,"};
+}
+
 GateActivations collect_gate_activations(const CausalLM& model, const std::vector<GatePrompt>& prompts,
                                          const GateCollectOptions& options) {
   if (prompts.empty())
     throw Error(
         {.code = "data.empty", .where = "prompts", .expected = "at least one prompt", .found = "none"});
-  const Prompts encoded = encode(model, prompts, options);
+  const bool replies = !options.openings.empty();
+  const size_t rows_a_prompt = replies ? options.openings.size() : 1;
+  const Prompts encoded =
+      replies ? encode_openings(model, prompts, options) : encode(model, prompts, options);
   const ModelConfig& c = model.config();
-  const auto N = static_cast<std::int64_t>(prompts.size());
+  const auto N = static_cast<std::int64_t>(encoded.sequences.size());
 
   GateActivations result;
   result.positions = common_positions(encoded.places);
@@ -73,14 +102,17 @@ GateActivations collect_gate_activations(const CausalLM& model, const std::vecto
   std::vector<std::int64_t> labels, groups;
   std::map<std::string, std::int64_t> topics;
   for (const GatePrompt& prompt : prompts) {
-    labels.push_back(prompt.harmful ? 1 : 0);
-    groups.push_back(topics.emplace(prompt.topic, static_cast<std::int64_t>(topics.size())).first->second);
+    labels.insert(labels.end(), rows_a_prompt, prompt.harmful ? 1 : 0);
+    groups.insert(groups.end(), rows_a_prompt,
+                  topics.emplace(prompt.topic, static_cast<std::int64_t>(topics.size())).first->second);
   }
   result.labels = at::tensor(labels, at::kLong);
   result.groups = at::tensor(groups, at::kLong);
   result.prompts_digest = digest_of(prompts);
+  for (const std::string& opening : options.openings)
+    result.prompts_digest = sha256_hex(result.prompts_digest + opening);
   // Of a prompt's tokens only means are kept: P rows, whatever its length.
-  const HeadOutputPass pass(model, encoded.sequences, 1, 0);
+  const HeadOutputPass pass(model, encoded.sequences, rows_a_prompt, 0);
   result.tokens = pass.tokens();
   result.values = at::empty({N, P, c.num_hidden_layers, c.num_attention_heads, c.head_dim}, at::kFloat);
   const auto begin = std::chrono::steady_clock::now();

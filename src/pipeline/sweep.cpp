@@ -9,7 +9,6 @@
 #include "pipeline/sweep_choice.h"
 #include "safetylock/apply.h"
 #include "safetylock/error.h"
-#include "safetylock/read_gate.h"
 
 namespace safetylock {
 namespace {
@@ -72,26 +71,35 @@ class BenignReplies {
   std::vector<size_t> prompts_;  // of each reply
 };
 
-/// What the lock's gate says of each prompt.
-std::vector<GateReading> readings_of(const CausalLM& model, const std::vector<std::string>& prompts,
-                                     const EvaluateOptions& options) {
-  std::vector<GenerateRequest> requests;
-  for (const std::string& prompt : prompts) requests.push_back({.messages = {{"user", prompt}}});
-  return read_gate(model, requests,
-                   {.batch_size = options.batch_size,
-                    .system = options.system,
-                    .trust_special_tokens = options.trust_special_tokens,
-                    .on_progress = options.on_progress});
+/// `lock` with gates that read and never open.
+Interventions only_reading(const CausalLM& model, const SafetyLock& lock) {
+  constexpr double kNever = 1;  // no probability reaches it; what cannot be read still opens
+  Interventions reading = apply_lock(model, lock).interventions();
+  reading.rule.threshold = kNever;
+  reading.reply_rule.threshold = kNever;
+  return reading;
 }
 
-/// Which of the prompts a gate with this threshold would open on; all without one.
-std::vector<bool> opened(const std::vector<GateReading>& readings, std::optional<double> threshold,
-                         size_t prompts) {
-  if (!threshold) return std::vector<bool>(prompts, true);
+/// Which of the prompts the lock's gates would open on, with this threshold for prompts, from an evaluation
+/// under gates that never do; all without one.
+std::vector<bool> opened(const Evaluation& read, const SafetyLock& lock, std::optional<double> threshold) {
   std::vector<bool> acts;
-  for (const GateReading& reading : readings)
-    acts.push_back(read_score(reading.score, {.threshold = *threshold}).opened());
+  for (const PromptResult& result : read.results) {
+    const auto opens = [](double score, double at) { return read_score(score, {.threshold = at}).opened(); };
+    acts.push_back(
+        !threshold || opens(result.gate->score, *threshold) ||
+        (result.gate->reply_score && opens(*result.gate->reply_score, lock.reply_gate()->threshold)));
+  }
   return acts;
+}
+
+/// An evaluation under gates that never open, as that of the unlocked model.
+Evaluation without_readings(const Evaluation& read) {
+  std::vector<PromptResult> results = read.results;
+  for (PromptResult& result : results) result.gate.reset();
+  Evaluation evaluation = summarise(std::move(results), true);
+  evaluation.seconds = read.seconds;
+  return evaluation;
 }
 
 /// The evaluation of a lock that acts on some of the prompts.
@@ -176,7 +184,9 @@ SafetyLock with_setting(const SafetyLock& lock, std::int64_t num_heads, double d
     if (!gate) refuse("arg.gate", "with_setting: threshold", "a lock with a gate", "one without");
     gate->threshold = *threshold;
   }
-  return {lock.identity(), {heads.begin(), heads.end()}, default_alpha, lock.alpha_max(), std::move(gate)};
+  return {lock.identity(), {heads.begin(), heads.end()},
+          default_alpha,   lock.alpha_max(),
+          std::move(gate), threshold ? lock.reply_gate() : std::nullopt};
 }
 
 std::optional<double> alpha_of_gap(std::span<const HeadDirection> heads, double gap) {
@@ -209,20 +219,23 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
   if (options.evaluate.margin_only)
     refuse("arg.usage", "sweep: margin_only", "replies, which the limits are about", "margins alone");
 
+  Evaluation harmful_read, benign_read;
+  {
+    HookHandle reading;
+    if (lock.gate())
+      reading =
+          model.set_default_interventions(std::make_shared<const Interventions>(only_reading(model, lock)));
+    harmful_read = evaluate(model, harmful, options.evaluate);
+    benign_read = evaluate(model, benign, options.evaluate);
+  }
   SweepResult result{.unlocked = {.gap = 0.0,
-                                  .harmful = evaluate(model, harmful, options.evaluate),
-                                  .benign = evaluate(model, benign, options.evaluate),
+                                  .harmful = without_readings(harmful_read),
+                                  .benign = without_readings(benign_read),
                                   .kl = {}},
                      .cells = {},
                      .chosen = {}};
   if (options.on_cell) options.on_cell(result.unlocked);
   const BenignReplies replies(model, result.unlocked.benign, options.evaluate);
-  std::vector<GateReading> harmful_readings, benign_readings;
-  if (lock.gate()) {
-    const AppliedLock applied = apply_lock(model, lock);
-    harmful_readings = readings_of(model, harmful, options.evaluate);
-    benign_readings = readings_of(model, benign, options.evaluate);
-  }
   for (size_t k = 0; k < head_counts.size(); ++k) {
     const AppliedLock applied =
         apply_lock(model, with_setting(lock, head_counts[k], strengths[k].back().alpha()));
@@ -235,8 +248,8 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
     for (size_t s = 0; s < strengths[k].size(); ++s) {
       for (const std::optional<double>& threshold : thresholds) {
         const double alpha = strengths[k][s].alpha();
-        const std::vector<bool> on_harmful = opened(harmful_readings, threshold, harmful.size()),
-                                on_benign = opened(benign_readings, threshold, benign.size());
+        const std::vector<bool> on_harmful = opened(harmful_read, lock, threshold),
+                                on_benign = opened(benign_read, lock, threshold);
         result.cells.push_back({.num_heads = head_counts[k],
                                 .alpha = alpha,
                                 .threshold = threshold,

@@ -129,7 +129,7 @@ class GateTest(unittest.TestCase):
         sets = result["runs"]["locked"]["sets"]
         self.assertEqual((sets["harmful"]["gate_opened"]["count"], sets["benign"]["gate_opened"]["count"]), (6, 0))
         self.assertIsNone(result["runs"]["unlocked"]["sets"]["harmful"]["gate_opened"])
-        self.assertEqual(result["lock"]["gate"], {"threshold": self.extracted["gate"]["threshold"], "ramp": 0})
+        self.assertEqual(result["lock"]["gate"], {"threshold": self.extracted["gate"]["threshold"], "ramp": 0, "reread_threshold": None})
         benign = [[r["reply"] for r in run["sets"]["benign"]["results"]] for run in result["runs"].values()]
         self.assertEqual(benign[0], benign[1])
         self.assertEqual(result["comparison"]["sets"]["benign"]["margin_shift"]["value"], 0)

@@ -64,20 +64,23 @@ struct Setting {
 };
 
 std::vector<TokenResult> run(const CausalLM& model, std::vector<TokenRequest> requests,
-                             const Setting& setting, const std::shared_ptr<const GateProbe>& probe = nullptr,
-                             GateRule rule = {}) {
+                             const Setting& setting, TokenGeneratorOptions options = {}) {
   const auto biases =
       test::random_interventions(model.config(), {0, model.config().num_hidden_layers - 1}, {}).biases;
-  return TokenGenerator(model.impl(), biases, std::move(requests),
-                        {.max_new_tokens = kTokens,
-                         .batch_size = setting.batch,
-                         .logprobs = 2,
-                         .stop_ids = {},
-                         .on_progress = {},
-                         .gate = probe,
-                         .rule = rule,
-                         .fixed_buffers = setting.fixed_buffers})
-      .run();
+  if (options.max_new_tokens == 0) options.max_new_tokens = kTokens;
+  options.batch_size = setting.batch;
+  options.logprobs = 2;
+  options.fixed_buffers = setting.fixed_buffers;
+  return TokenGenerator(model.impl(), biases, std::move(requests), options).run();
+}
+
+std::vector<TokenResult> run(const CausalLM& model, std::vector<TokenRequest> requests,
+                             const Setting& setting, const std::shared_ptr<const GateProbe>& probe,
+                             GateRule rule) {
+  TokenGeneratorOptions options{};
+  options.gate = probe;
+  options.rule = rule;
+  return run(model, std::move(requests), setting, options);
 }
 
 void expect_same(const std::vector<TokenResult>& found, const std::vector<TokenResult>& expected) {
@@ -178,6 +181,148 @@ TEST(GatedGenerationRules, WhatCannotBeReadIsLocked) {
   const auto probe = std::make_shared<const GateProbe>(broken, model.device());
   expect_same(run(model, requests(name, true, asked), {3, true}, probe, never),
               run(model, requests(name, false, asked), {3, true}));
+}
+
+/// Log-odds of the gate of replies after each of the first tokens of `reply`, each from a pass of its own
+/// over the whole text.
+std::vector<double> reply_scores(const CausalLM& model, const std::shared_ptr<const GateProbe>& probe,
+                                 const std::vector<TokenId>& prompt, const std::vector<TokenId>& reply) {
+  const c10::InferenceMode inference;
+  std::vector<double> scores;
+  for (size_t read = 1; read <= static_cast<size_t>(kReplyGateTokens); ++read) {
+    std::vector<TokenId> ids = prompt;
+    ids.insert(ids.end(), reply.begin(), reply.begin() + static_cast<std::ptrdiff_t>(read));
+    const auto begin = static_cast<std::int64_t>(prompt.size());
+    BatchBuilder builder;
+    builder.add(ids, 0, 0);
+    const PackedBatch batch = builder.build();
+    const std::vector<PromptPlaces> places = {
+        {.message = {}, .length = begin, .reply = {begin, begin + static_cast<std::int64_t>(read)}}};
+    const GateReader reader(probe, batch, places, model.device());
+    DecoderPass(model.impl().decoder, batch, Steering(), reader.watching({})).run();
+    scores.push_back(reader.scores().front());
+  }
+  return scores;
+}
+
+/// A gate that stays closed on every prompt, and one of replies.
+TokenGeneratorOptions watching(const CausalLM& model, const std::shared_ptr<const GateProbe>& replies,
+                               GateRule rule) {
+  TokenGeneratorOptions options{};
+  options.gate =
+      std::make_shared<const GateProbe>(gate_on(model, GatePosition::last_token, -50), model.device());
+  options.reply_gate = replies;
+  options.reply_rule = rule;
+  return options;
+}
+
+double largest(const std::vector<double>& scores) {
+  return *std::max_element(scores.begin(), scores.end());
+}
+
+// What was written before the gate of replies opened is void: the request is answered as by an unconditional
+// lock. All others are answered as by the unlocked model. However they share batches and slots.
+TEST_P(GatedGeneration, AReplyThatOpensItsGateIsBegunAnew) {
+  const CausalLM model = load_bare(GetParam());
+  const auto probe = std::make_shared<const GateProbe>(gate_on(model, GatePosition::reply), model.device());
+  const std::vector<double> asked = {40, 30, 50, 20, 40, 0, 60};
+  const std::vector<TokenResult> unlocked =
+      run(model, requests(GetParam(), false, std::vector<double>(7)), {7, false});
+  std::map<std::string, std::vector<double>> scores;
+  const Golden golden(GetParam());
+  for (size_t r = 0; r < unlocked.size(); ++r) {
+    scores[kPrompts[r]] =
+        reply_scores(model, probe, golden.integers(std::string("ids.") + kPrompts[r]), unlocked[r].token_ids);
+  }
+  std::map<std::string, double> highest;
+  for (const auto& [prompt, of_tokens] : scores) highest[prompt] = largest(of_tokens);
+  const GateRule rule = rule_for_one(highest);
+  std::vector<double> given;
+  for (size_t r = 0; r < asked.size(); ++r)
+    given.push_back(highest.at(kPrompts[r]) >= log_odds(rule.threshold) ? asked[r] : 0);
+  const std::vector<TokenResult> expected = run(model, requests(GetParam(), false, given), {7, false});
+  for (const Setting& setting :
+       {Setting{1, false}, {2, false}, {3, false}, {7, false}, {3, true}, {7, true}}) {
+    const std::vector<TokenResult> found =
+        run(model, requests(GetParam(), true, asked), setting, watching(model, probe, rule));
+    expect_same(found, expected);
+    for (size_t r = 0; r < found.size(); ++r) {
+      const std::vector<double>& of_tokens = scores.at(kPrompts[r]);
+      const auto opens = std::find_if(of_tokens.begin(), of_tokens.end(),
+                                      [&](double score) { return score >= log_odds(rule.threshold); });
+      EXPECT_EQ(found[r].gate->opened(), opens != of_tokens.end());
+      EXPECT_EQ(found[r].gate->reply_tokens, opens == of_tokens.end() ? 0 : opens - of_tokens.begin() + 1);
+      EXPECT_NEAR(*found[r].gate->reply_score, opens == of_tokens.end() ? largest(of_tokens) : *opens, 1e-3);
+    }
+  }
+}
+
+TEST(GatedGenerationRules, AReplyIsShownOnceItsGateHasRead) {
+  const std::string name = "llama_gqa";
+  const CausalLM model = load_bare(name);
+  const std::vector<double> asked(7, 40);
+  const auto probe = std::make_shared<const GateProbe>(gate_on(model, GatePosition::reply), model.device());
+  const std::vector<TokenResult> unlocked =
+      run(model, requests(name, false, std::vector<double>(7)), {7, false});
+  const std::vector<TokenResult> locked = run(model, requests(name, false, asked), {7, false});
+  for (const bool opens : {true, false}) {
+    const GateRule rule{.threshold = probability_of(opens ? -30 : 30)};
+    for (const std::int64_t longest : {std::int64_t{1}, std::int64_t{3}, kReplyGateTokens, kTokens}) {
+      TokenGeneratorOptions options = watching(model, probe, rule);
+      options.max_new_tokens = longest;
+      std::map<size_t, std::vector<TokenId>> seen;
+      std::map<size_t, int> ended;
+      options.on_token = [&](size_t request, TokenId token) {
+        EXPECT_EQ(ended[request], 0);
+        seen[request].push_back(token);
+        return true;
+      };
+      options.on_end = [&](size_t request) { ++ended[request]; };
+      const std::vector<TokenResult> found = run(model, requests(name, true, asked), {3, false}, options);
+      for (size_t r = 0; r < found.size(); ++r) {
+        // A reply of one token has ended before the model has read it.
+        const std::vector<TokenId>& whole = (opens && longest > 1 ? locked : unlocked)[r].token_ids;
+        EXPECT_EQ(found[r].token_ids, std::vector<TokenId>(whole.begin(), whole.begin() + longest));
+        EXPECT_EQ(found[r].finish_reason, "length");
+        EXPECT_EQ(found[r].logprobs.size(), static_cast<size_t>(longest));
+        EXPECT_EQ(seen[r], found[r].token_ids);
+        EXPECT_EQ(ended[r], 1);
+      }
+    }
+  }
+}
+
+// A stop string in what was held back ends the reply where it would have ended it.
+TEST(GatedGenerationRules, WhatWasHeldBackCanStillBeStopped) {
+  const std::string name = "llama_gqa";
+  const CausalLM model = load_bare(name);
+  const auto probe = std::make_shared<const GateProbe>(gate_on(model, GatePosition::reply), model.device());
+  TokenGeneratorOptions options = watching(model, probe, {.threshold = probability_of(30)});
+  std::map<size_t, size_t> seen;
+  options.on_token = [&](size_t request, TokenId) { return ++seen[request] < 1 + request; };
+  const std::vector<TokenResult> found =
+      run(model, requests(name, true, std::vector<double>(7, 40)), {3, false}, options);
+  for (size_t r = 0; r < found.size(); ++r) {
+    EXPECT_EQ(found[r].token_ids.size(), 1 + r);
+    EXPECT_EQ(found[r].logprobs.size(), 1 + r);
+    EXPECT_EQ(found[r].finish_reason, "stop");
+  }
+}
+
+TEST(GatedGenerationRules, AReplyThatCannotBeReadIsLocked) {
+  const std::string name = "llama_gqa";
+  const CausalLM model = load_bare(name);
+  Gate broken = gate_on(model, GatePosition::reply);
+  broken.heads[0].weights[0] = std::nanf("");
+  const auto probe = std::make_shared<const GateProbe>(broken, model.device());
+  const std::vector<double> asked(7, 40);
+  const std::vector<TokenResult> found = run(model, requests(name, true, asked), {3, false},
+                                             watching(model, probe, {.threshold = probability_of(30)}));
+  expect_same(found, run(model, requests(name, false, asked), {3, false}));
+  for (const TokenResult& result : found) {
+    EXPECT_FALSE(result.gate->readable);
+    EXPECT_EQ(result.gate->reply_tokens, 1);
+  }
 }
 
 }  // namespace

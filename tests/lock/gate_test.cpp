@@ -7,7 +7,9 @@
 #include <functional>
 #include <limits>
 
+#include "lock/gate_fields.h"
 #include "lock/lock_file.h"
+#include "lock/lock_format.h"
 #include "lock/sample_lock.h"
 #include "support/errors.h"
 
@@ -19,12 +21,13 @@ using test::sample_gate;
 using test::sample_heads;
 using test::sample_identity;
 using test::sample_lock;
+using test::sample_reply_gate;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 SafetyLock gated_lock() {
-  return sample_lock().with_gate(sample_gate());
+  return sample_lock().with_gate(sample_gate(), sample_reply_gate());
 }
 
 std::string read_code(std::string_view bytes) {
@@ -33,7 +36,8 @@ std::string read_code(std::string_view bytes) {
 
 // The gated lock's content after `change`, with the digest that belongs to it.
 std::string sealed(const std::function<void(LockContent&)>& change) {
-  LockContent content = lock_content(sample_identity(), sample_heads(), 6.0, 24.0, sample_gate());
+  LockContent content =
+      lock_content(sample_identity(), sample_heads(), 6.0, 24.0, sample_gate(), sample_reply_gate());
   change(content);
   content.metadata["content_digest"] = content_digest(content);
   return safetensors_to_bytes(content.tensors, content.metadata);
@@ -88,12 +92,7 @@ TEST(GateRule, RefusesWhatCannotBe) {
   EXPECT_EQ(code_of([&] { check_rule({.threshold = 0.01, .ramp = 100}); }), "no error");
 }
 
-TEST(GateFile, RoundTripKeepsEveryBit) {
-  const SafetyLock lock = gated_lock();
-  const SafetyLock read = SafetyLock::from_bytes(lock.to_bytes(), "memory");
-  EXPECT_EQ(read.to_bytes(), lock.to_bytes());
-  ASSERT_TRUE(read.gate());
-  const Gate &a = *read.gate(), b = sample_gate();
+void expect_equal(const Gate& a, const Gate& b) {
   ASSERT_EQ(a.heads.size(), b.heads.size());
   for (size_t i = 0; i < a.heads.size(); ++i) {
     EXPECT_EQ(a.heads[i].id, b.heads[i].id);
@@ -111,11 +110,23 @@ TEST(GateFile, RoundTripKeepsEveryBit) {
   EXPECT_EQ(a.prompts_digest, b.prompts_digest);
 }
 
+TEST(GateFile, RoundTripKeepsEveryBit) {
+  const SafetyLock lock = gated_lock();
+  const SafetyLock read = SafetyLock::from_bytes(lock.to_bytes(), "memory");
+  EXPECT_EQ(read.to_bytes(), lock.to_bytes());
+  ASSERT_TRUE(read.gate());
+  expect_equal(*read.gate(), sample_gate());
+  ASSERT_TRUE(read.reply_gate());
+  expect_equal(*read.reply_gate(), sample_reply_gate());
+}
+
 TEST(GateFile, IsPartOfTheDigest) {
   EXPECT_NE(gated_lock().content_digest(), sample_lock().content_digest());
   Gate other = sample_gate();
   other.threshold = 0.31;
-  EXPECT_NE(sample_lock().with_gate(other).content_digest(), gated_lock().content_digest());
+  EXPECT_NE(sample_lock().with_gate(other, sample_reply_gate()).content_digest(),
+            gated_lock().content_digest());
+  EXPECT_NE(sample_lock().with_gate(sample_gate()).content_digest(), gated_lock().content_digest());
   EXPECT_EQ(gated_lock().with_gate({}).to_bytes(), sample_lock().to_bytes());
 }
 
@@ -132,23 +143,24 @@ TEST(GateFile, EveryFlippedBitIsRefused) {
 
 // A part of a gate that went missing must not leave an unconditional lock, nor one without a threshold.
 TEST(GateFile, IsThereWholeOrNotAtAll) {
-  const LockContent content = lock_content(sample_identity(), sample_heads(), 6.0, 24.0, sample_gate());
+  const LockContent content =
+      lock_content(sample_identity(), sample_heads(), 6.0, 24.0, sample_gate(), sample_reply_gate());
   size_t removed = 0;
   for (const auto& [key, value] : content.metadata) {
-    if (!key.starts_with("gate_")) continue;
+    if (!is_of_gate(key, lock_format::kGateKeys)) continue;
     ++removed;
     EXPECT_EQ(read_code(sealed([&, name = key](LockContent& c) { c.metadata.erase(name); })), "lock.metadata")
         << key;
   }
   for (const SafetensorsEntry& tensor : content.tensors) {
-    if (!tensor.name.starts_with("gate_")) continue;
+    if (!is_of_gate(tensor.name, lock_format::kGateTensors)) continue;
     ++removed;
     const auto remove = [&](LockContent& c) {
       std::erase_if(c.tensors, [&](const auto& t) { return t.name == tensor.name; });
     };
     EXPECT_EQ(read_code(sealed(remove)), "lock.tensor") << tensor.name;
   }
-  EXPECT_EQ(removed, 13U);
+  EXPECT_EQ(removed, 26U);
 }
 
 TEST(GateFile, RefusesOtherShapesTypesAndSpellings) {
@@ -165,11 +177,24 @@ TEST(GateFile, RefusesOtherShapesTypesAndSpellings) {
   EXPECT_EQ(replaced(SafetensorsEntry::f32("gate_weights", {24}, std::vector<float>(24))), "lock.gate");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("gate_weights", {3, 7}, std::vector<float>(21, 1))), "lock.gate");
   EXPECT_EQ(replaced(SafetensorsEntry::f32("gate_bias", {2}, std::vector<float>(2))), "lock.gate");
+  EXPECT_EQ(replaced(SafetensorsEntry::i64("reply_gate_positions", {2}, two)), "lock.gate");
+  EXPECT_EQ(replaced(SafetensorsEntry::f32("reply_gate_weights", {2, 7}, std::vector<float>(14, 1))),
+            "lock.gate");
   for (const char* bad : {"", "nan", "0.30", "3e-1", "half"})
     EXPECT_NE(read_code(sealed([&](LockContent& c) { c.metadata["gate_threshold"] = bad; })), "no error")
         << bad;
   for (const char* bad : {"", "1e3", "-1", "08", "1.0"})
     EXPECT_NE(read_code(sealed([&](LockContent& c) { c.metadata["gate_missed"] = bad; })), "no error") << bad;
+}
+
+TEST(Gate, OfRepliesReadsThemAloneAndBesideOneOfPrompts) {
+  const auto code = [](const std::optional<Gate>& gate, const Gate& reply_gate) {
+    return code_of([&] { sample_lock().with_gate(gate, reply_gate); });
+  };
+  EXPECT_EQ(code(sample_gate(), sample_reply_gate()), "no error");
+  EXPECT_EQ(code({}, sample_reply_gate()), "lock.gate");
+  EXPECT_EQ(code(sample_gate(), sample_gate()), "lock.gate");
+  EXPECT_EQ(code(sample_reply_gate(), sample_reply_gate()), "lock.gate");
 }
 
 TEST(Gate, RefusesWhatCannotBe) {

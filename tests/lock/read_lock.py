@@ -40,11 +40,13 @@ def main() -> int:
             raise SystemExit("the snippet accepted a changed lock")
     metadata, tensors = seen["metadata"], seen["tensors"]
     assert set(metadata) == KEYS, set(metadata) ^ KEYS
-    assert set(gated["metadata"]) == KEYS | GATE_KEYS, set(gated["metadata"]) ^ KEYS
+    assert set(gated["metadata"]) == KEYS | GATE_KEYS | {f"reply_{key}" for key in GATE_KEYS}, set(gated["metadata"]) ^ KEYS
     assert gated["metadata"]["gate_threshold"] == "0.3" and gated["metadata"]["gate_missed"] == "21"
     assert {k: v.tolist() for k, v in gated["tensors"].items() if k in ("gate_layers", "gate_heads", "gate_positions", "gate_bias")} == {
         "gate_layers": [0, 3, 3], "gate_heads": [2, 1, 1], "gate_positions": [2, 0, 1], "gate_bias": [-1.25]}
     assert gated["tensors"]["gate_weights"].shape == (3, 8)
+    assert gated["metadata"]["reply_gate_threshold"] == "0.625" and gated["tensors"]["reply_gate_positions"].tolist() == [4, 4]
+    assert gated["tensors"]["reply_gate_layers"].tolist() == [2, 5] and gated["tensors"]["reply_gate_weights"].shape == (2, 8)
     for name in tensors:
         assert np.array_equal(gated["tensors"][name], tensors[name]), name
     expected = {"architecture": "LlamaForCausalLM", "layers": "6", "heads": "4", "kv_heads": "2", "head_dim": "8",

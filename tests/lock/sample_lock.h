@@ -60,6 +60,16 @@ inline Gate sample_gate() {
           .prompts_digest = std::string(64, 'c')};
 }
 
+inline Gate sample_reply_gate() {
+  return {
+      .heads = {{{2, 0}, GatePosition::reply, sample_direction(8, 7)},
+                {{5, 3}, GatePosition::reply, sample_direction(8, 8)}},
+      .bias = 0.5F,
+      .threshold = 0.625,
+      .evidence = {.harmful = 720, .missed = 90, .harmless = 716, .false_alarms = 7, .mean = 0.25, .sd = 2.5},
+      .prompts_digest = std::string(64, 'c')};
+}
+
 inline SafetyLock sample_lock() {
   return {sample_identity(), sample_heads(), 6.0, 24.0};
 }

@@ -6,6 +6,6 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   using namespace safetylock::test;
   sample_lock().save(argv[1]);
-  sample_lock().with_gate(sample_gate()).save(argv[2]);
+  sample_lock().with_gate(sample_gate(), sample_reply_gate()).save(argv[2]);
   return 0;
 }

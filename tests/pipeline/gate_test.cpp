@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "pipeline/head_output_pass.h"
+#include "pipeline/planted_gates.h"
 #include "safetylock/apply.h"
 #include "safetylock/derive.h"
 #include "safetylock/derive_gate.h"
@@ -13,60 +14,21 @@
 #include "safetylock/sweep.h"
 #include "safetylock/utility.h"
 #include "support/errors.h"
-#include "support/planted_model.h"
 
 namespace safetylock {
 namespace {
 
+using test::both;
 using test::code_of;
+using test::gate_prompts;
+using test::is_harmful;
+using test::kBase;
+using test::kBenign;
+using test::kHarmful;
+using test::kTuned;
 using test::Planted;
-
-constexpr Planted kBase{.compliance = 1}, kTuned{.compliance = 5};
-
-/// Letters, among which some '!' in the harmful ones, and as many '?' in the others; six prompts a topic.
-std::vector<GatePrompt> gate_prompts(size_t count, std::uint64_t seed) {
-  Random random(seed);
-  std::vector<GatePrompt> prompts;
-  for (size_t i = 0; i < count; ++i) {
-    std::string text;
-    for (int c = 0; c < 16; ++c) text += static_cast<char>('A' + random.below(26));
-    const bool harmful = i % 2 == 0;
-    for (int c = 0; c < 10; ++c) text[random.below(16)] = harmful ? '!' : '?';
-    prompts.push_back({.prompt = text, .harmful = harmful, .topic = std::to_string(i / 6)});
-  }
-  return prompts;
-}
-
-const std::vector<std::string> kHarmful = {"AB!!!!!!!!CD!!EF", "!!!!!!EFGH!!!!KL", "Q!!!!!!!!!!!!!!R"},
-                               kBenign = {"What is rye?", "Where is Rome?", "Who?", "ABCDEFGHIJKL"};
-
-DerivedGate planted_gate(const GateOptions& options = {}) {
-  const CausalLM base = kBase.build();
-  return derive_gate(collect_gate_activations(base, gate_prompts(96, 5)), options);
-}
-
-const SafetyLock& planted_lock() {
-  static const SafetyLock lock = [] {
-    const CausalLM base = kBase.build();
-    const HeadActivations acts = collect_head_activations(base, test::planted_pairs(40, 1));
-    return derive_lock(acts, rank_heads(acts), {.num_heads = 1})
-        .with_gate(planted_gate({.num_heads = {1}, .C = {10}}).gate);
-  }();
-  return lock;
-}
-
-std::vector<std::string> both() {
-  std::vector<std::string> prompts;
-  for (size_t i = 0; i < kBenign.size(); ++i) {
-    prompts.push_back(kBenign[i]);
-    if (i < kHarmful.size()) prompts.push_back(kHarmful[i]);
-  }
-  return prompts;
-}
-
-bool is_harmful(const std::string& prompt) {
-  return prompt.find('!') != std::string::npos;
-}
+using test::planted_gate;
+using test::planted_lock;
 
 TEST(PlantedGate, ReadsTheHarmHead) {
   for (const GatePosition position : {GatePosition::last_token, GatePosition::template_tail,

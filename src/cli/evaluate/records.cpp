@@ -13,7 +13,9 @@ std::optional<GateReading> gate_reading(const Json& record) {
   const std::optional<double> score = optional_value<double>(record.at("score"));
   return GateReading{.score = score.value_or(std::numeric_limits<double>::quiet_NaN()),
                      .share = record.at("share").get<double>(),
-                     .readable = score.has_value()};
+                     .readable = score.has_value(),
+                     .reply_tokens = record.at("reply_tokens").get<std::int64_t>(),
+                     .reply_score = optional_value<double>(record.at("reply_score"))};
 }
 
 }  // namespace
@@ -25,7 +27,9 @@ Json to_record(const PromptResult& r) {
           {"tokens", or_null(r.tokens)},
           {"finish_reason", r.finish_reason},
           {"gate", r.gate ? Json({{"score", r.gate->readable ? Json(r.gate->score) : Json(nullptr)},
-                                  {"share", r.gate->share}})
+                                  {"share", r.gate->share},
+                                  {"reply_tokens", r.gate->reply_tokens},
+                                  {"reply_score", or_null(r.gate->reply_score)}})
                           : Json(nullptr)}};
 }
 

@@ -13,8 +13,12 @@ Json lock_json(const EvaluateSetup& setup, const EvaluateInputs& inputs, double 
   if (!inputs.lock) return nullptr;
   Json gate = nullptr;
   if (inputs.lock->gate() && !setup.model.no_gate) {
+    const std::optional<Gate>& replies = inputs.lock->reply_gate();
     gate = {{"threshold", setup.model.gate_threshold.value_or(inputs.lock->gate()->threshold)},
-            {"ramp", setup.model.gate_ramp}};
+            {"ramp", setup.model.gate_ramp},
+            {"reread_threshold", replies && !setup.model.no_reread
+                                     ? Json(setup.model.reread_threshold.value_or(replies->threshold))
+                                     : Json(nullptr)}};
   }
   return {{"path", setup.model.lock},
           {"digest", inputs.lock->content_digest()},

@@ -135,6 +135,8 @@ Json settings_json(const EvaluateSetup& s) {
           {"no_gate", s.model.no_gate},
           {"gate_threshold", or_null(s.model.gate_threshold)},
           {"gate_ramp", s.model.gate_ramp},
+          {"no_reread", s.model.no_reread},
+          {"reread_threshold", or_null(s.model.reread_threshold)},
           {"margin_only", s.evaluate.margin_only},
           {"max_new_tokens", s.evaluate.max_new_tokens},
           {"batch", s.evaluate.batch_size},
@@ -144,7 +146,7 @@ Json settings_json(const EvaluateSetup& s) {
 
 Json subject_json(const EvaluateSetup& setup, const EvaluateInputs& inputs, const std::string& device,
                   const std::string& dtype) {
-  Json subject = {{"schema", "safetylock.evaluate-journal/2"},
+  Json subject = {{"schema", "safetylock.evaluate-journal/3"},
                   {"version", SAFETYLOCK_VERSION},
                   {"model", setup.model.model},
                   {"adapter", setup.model.adapter},

@@ -34,6 +34,10 @@ void check_options(const ExtractOptions& options) {
                              ": with fewer no p value can reach 0.05",
                  .found = std::to_string(options.permutations)});
   }
+  if (options.reread && options.gate.empty()) {
+    throw Error(
+        {.code = "arg.usage", .where = "--reread", .expected = "prompts given by --gate", .found = "none"});
+  }
   check_utf8("--system", options.collect.system);
   check_can_write(options.output);
 }
@@ -77,6 +81,8 @@ void add_extract_command(CLI::App& app, CommonOptions& common, Action& action) {
           "Harmful and harmless requests (columns prompt, harmful, topic): the lock will act only on "
           "requests like the harmful ones")
       ->type_name("FILE");
+  command->add_flag("--reread", options->reread,
+                    "With --gate: read the first tokens of replies, too, and begin those anew that open it");
   add_number(*command, "--gate-false-alarms", options->gate_false_alarms, 0, 0.5,
              "Largest share of harmless requests that may open the gate (default 0.05)");
   add_integer(*command, "--heads", options->derive.num_heads, 1, 1 << 20, "Heads in the lock (default 24)");

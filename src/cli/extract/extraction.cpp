@@ -88,16 +88,20 @@ SafetyLock extract(Session& session, ExtractOptions options, Extraction& result)
   result.seconds.derive = watch.lap();
 
   if (!gate_prompts.empty()) {
-    const GateActivations prompts =
-        collect_gate_activations(model, gate_prompts,
-                                 {.system = options.collect.system,
-                                  .trust_special_tokens = options.collect.trust_special_tokens,
-                                  .clock = options.collect.clock,
-                                  .on_progress = session.progress()});
-    result.gate = derive_gate(
-        prompts,
-        {.false_alarm_rate = options.gate_false_alarms, .seed = seed, .on_progress = session.progress()});
-    lock = lock.with_gate(result.gate->gate);
+    GateCollectOptions collect{.system = options.collect.system,
+                               .trust_special_tokens = options.collect.trust_special_tokens,
+                               .clock = options.collect.clock,
+                               .on_progress = session.progress()};
+    GateOptions derive{
+        .false_alarm_rate = options.gate_false_alarms, .seed = seed, .on_progress = session.progress()};
+    result.gate = derive_gate(collect_gate_activations(model, gate_prompts, collect), derive);
+    if (options.reread) {
+      collect.openings = reply_openings();
+      derive.positions = {{GatePosition::reply}};
+      result.reply_gate = derive_gate(collect_gate_activations(model, gate_prompts, collect), derive);
+    }
+    lock = lock.with_gate(result.gate->gate,
+                          result.reply_gate ? std::optional(result.reply_gate->gate) : std::nullopt);
     result.seconds.gate = watch.lap();
     check_interrupt();
   }

@@ -18,7 +18,8 @@ namespace safetylock::cli {
 
 struct ExtractOptions {
   std::string model, pairs, output;
-  std::string gate;  ///< file of labelled prompts; empty: none
+  std::string gate;     ///< file of labelled prompts; empty: none
+  bool reread = false;  ///< a gate of replies, too
   double gate_false_alarms = GateOptions().false_alarm_rate;
   std::int64_t max_pairs = 0;    ///< 0: all
   std::uint64_t max_memory = 0;  ///< bytes; 0: no bound
@@ -41,8 +42,8 @@ struct Extraction {
   double pairs_per_second = 0;
   std::vector<HeadScore> ranking;  ///< of all heads; the lock's come first
   RankingEvidence evidence;
-  std::optional<DerivedGate> gate;   ///< none unless it was asked for
-  std::optional<CausalCheck> check;  ///< none for a streamed model
+  std::optional<DerivedGate> gate, reply_gate;  ///< none unless they were asked for
+  std::optional<CausalCheck> check;             ///< none for a streamed model
   ExtractSeconds seconds;
 
   bool passed() const noexcept { return (!check || check->passed()) && evidence.separates.value_or(true); }

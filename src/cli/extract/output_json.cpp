@@ -137,6 +137,7 @@ Json extraction_json(const ExtractOptions& options, const SafetyLock& lock, cons
             {"stability", stability_json(e.evidence)},
             {"paper", paper_json(e.evidence)}}},
           {"gate", gate_json(e.gate)},
+          {"reply_gate", gate_json(e.reply_gate)},
           {"causal_check", e.check ? to_json(*e.check) : Json(nullptr)},
           {"causal_check_omitted", e.check ? Json(nullptr) : Json(kNoCausalCheck)}};
 }

@@ -87,14 +87,14 @@ std::string check_text(const Session& session, const std::optional<CausalCheck>&
   return check_table(*check) + "  " + verdict(session, *check);
 }
 
-std::string gate_report(const Session& session, const std::optional<DerivedGate>& derived) {
+std::string gate_report(const Session& session, const char* name, const std::optional<DerivedGate>& derived) {
   if (!derived) return "";
   const GateCandidate& chosen = derived->candidates[derived->chosen];
   const GateEvidence& e = derived->gate.evidence;
   std::string positions;
   for (const GatePosition position : chosen.positions)
     positions += (positions.empty() ? "" : ", ") + std::string(to_string(position));
-  return session.heading("Gate: on topics that it was not trained on") + "\n" +
+  return session.heading(std::string(name) + ": on topics that it was not trained on") + "\n" +
          facts({{"reads", text_format("%lld heads at %s, C = %g; best of %zu ways tried",
                                       static_cast<long long>(chosen.num_heads), positions.c_str(), chosen.C,
                                       derived->candidates.size())},
@@ -117,7 +117,7 @@ std::string extraction_report(const Session& session, const ExtractOptions& opti
          duration_text(e.seconds.total) + " in all\n" +
          session.heading("Best " + std::to_string(shown) + " heads") + "\n" + head_table(lock, e) +
          session.heading("Evidence for the ranking") + "\n" + evidence_facts(lock, e) +
-         gate_report(session, e.gate) +
+         gate_report(session, "Gate", e.gate) + gate_report(session, "Gate of replies", e.reply_gate) +
          session.heading("Causal check: refusal margin of the base itself, without and with the lock") +
          "\n" + check_text(session, e.check) + "\n";
 }
