@@ -4,6 +4,7 @@
     lock.displacement(layer)     what to add to the input of o_proj of that layer
     lock.output_bias(layer, w)   the same behind o_proj, whose weight is w
     lock.gate                    when it acts, or None: always
+    lock.reply_gate              reads the replies to requests on which the gate stayed closed, or None
 """
 import dataclasses
 import hashlib
@@ -21,10 +22,11 @@ class LockError(ValueError):
     """A file that is no sound lock, or a model that the lock was not made for."""
 
 
-POSITIONS = ("last_token", "template_tail", "message", "message_end")
-GATE_TENSORS = ("gate_layers", "gate_heads", "gate_positions", "gate_weights", "gate_bias")
-GATE_KEYS = ("gate_threshold", "gate_harmful", "gate_missed", "gate_harmless", "gate_false_alarms", "gate_prompts_digest",
-             "gate_score_mean", "gate_score_sd")
+POSITIONS = ("last_token", "template_tail", "message", "message_end", "reply")
+REPLY = POSITIONS.index("reply")
+REPLY_TOKENS = 8  # that a gate of replies reads at most
+GATE_TENSORS = ("layers", "heads", "positions", "weights", "bias")
+GATE_KEYS = ("threshold", "harmful", "missed", "harmless", "false_alarms", "prompts_digest", "score_mean", "score_sd")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class SafetyLock:
     directions: np.ndarray  # float32 [K, D], unit rows
     sigmas: np.ndarray  # float32 [K]
     gate: Gate | None = None
+    reply_gate: Gate | None = None
 
     @property
     def alpha(self):
@@ -112,17 +115,22 @@ def load(path):
         raise LockError(f"{path}: heads, directions and sizes do not fit together")
     if not np.isfinite(lock.directions).all() or not (lock.sigmas > 0).all():
         raise LockError(f"{path}: directions have to be finite and sigmas above 0")
-    return dataclasses.replace(lock, gate=gate_of(path, lock, tensors))
+    gate, reply_gate = (gate_of(path, lock, tensors, prefix) for prefix in ("gate_", "reply_gate_"))
+    if gate is not None and (gate.positions == REPLY).any() or reply_gate is not None and (reply_gate.positions != REPLY).any():
+        raise LockError(f"{path}: a gate of prompts reads prompts, one of replies reads replies")
+    if reply_gate is not None and gate is None:
+        raise LockError(f"{path}: a gate of replies without one of prompts")
+    return dataclasses.replace(lock, gate=gate, reply_gate=reply_gate)
 
 
-def gate_of(path, lock, tensors):
-    parts = [name in tensors for name in GATE_TENSORS] + [key in lock.metadata for key in GATE_KEYS]
+def gate_of(path, lock, tensors, prefix):
+    parts = [prefix + name in tensors for name in GATE_TENSORS] + [prefix + key in lock.metadata for key in GATE_KEYS]
     if not any(parts):
         return None
     if not all(parts):
         raise LockError(f"{path}: a part of the gate is missing")
-    gate = Gate(*(tensors[name] for name in GATE_TENSORS[:4]), float(tensors["gate_bias"].item()),
-                float(lock.metadata["gate_threshold"]))
+    gate = Gate(*(tensors[prefix + name] for name in GATE_TENSORS[:4]), float(tensors[prefix + "bias"].item()),
+                float(lock.metadata[prefix + "threshold"]))
     count, dim = len(gate.layers), lock.size("head_dim")
     inside = all(((values >= 0) & (values < limit)).all() for values, limit in (
         (gate.layers, lock.size("layers")), (gate.heads, lock.size("heads")), (gate.positions, len(POSITIONS))))

@@ -8,26 +8,31 @@ A lock with a gate acts on the requests that open it: model.generate(...) first 
 open the gate are answered as under an unconditional lock, the others as by the unlocked model. Gates that read more than the last
 token need to know where the user's message is: `generate(**encode(tokenizer, chats))`. Whatever cannot be read is locked, and so
 is a plain forward pass, which does not say where its prompts end. conditional=False passes the gate over.
+
+A gate of replies reads how model.generate would begin the replies to the others (with beams or several replies a prompt: the likeliest
+beginning), and has those that open it answered under the lock. reread=False passes it over.
 """
+import contextlib
 import hashlib
 
 import numpy as np
 import torch
 
 import safetylock_file
-from safetylock_file import LockError
+from safetylock_file import REPLY_TOKENS, LockError
 
 
-def apply(model, lock, alpha=None, method="hook", conditional=True, threshold=None):
+def apply(model, lock, alpha=None, method="hook", conditional=True, threshold=None, reread=True, reread_threshold=None):
     """Locks `model` until remove() or the end of a with block. `lock`: a path or a SafetyLock; `alpha`: a strength, or the
-    lock's own; `threshold`: of its gate, or the lock's own. Refuses a lock of another model, and a second lock on the same one."""
+    lock's own; `threshold`, `reread_threshold`: of its gates, or the lock's own. Refuses a lock of another model, and a second lock on
+    the same one."""
     if isinstance(lock, (str, bytes)) or hasattr(lock, "__fspath__"):
         lock = safetylock_file.load(lock)
     if method not in ("hook", "bias"):
         raise ValueError(f'method has to be "hook" or "bias", not {method!r}')
     check_fits(lock, model)
     lock.strength(alpha)
-    gate = GateReader(model, lock, threshold) if lock.gate is not None and conditional else None
+    gate = GateReader(model, lock, threshold, reread, reread_threshold) if lock.gate is not None and conditional else None
     if gate is not None and method == "bias":
         raise LockError('a bias acts on every request: use method="hook", or conditional=False')
     projections = o_projections(model, lock.locked_layers(), lock)
@@ -40,7 +45,7 @@ def apply(model, lock, alpha=None, method="hook", conditional=True, threshold=No
 
 
 class Applied:
-    """What apply() did to a model. `gate`: its reader, with the scores of the last call of generate, or None."""
+    """What apply() did to a model. `gate`: its reader, with what it read in the last call of generate, or None."""
 
     def __init__(self, model, undo, gate=None):
         self._model, self._undo, self.gate = model, list(undo), gate
@@ -64,12 +69,13 @@ class Applied:
 class GateReader:
     """Asks a lock's gate about the prompts of model.generate and holds what it says for the reply."""
 
-    def __init__(self, model, lock, threshold=None):
-        self.model, self.lock, self.threshold = model, lock, threshold
+    def __init__(self, model, lock, threshold=None, reread=True, reread_threshold=None):
+        self.model, self.lock, self.threshold, self.reread_threshold = model, lock, threshold, reread_threshold
         self.shares = None  # of the lock's strength, a prompt each, while generate runs; None: all in full
         self.scores = []  # log-odds of the last prompts
+        self.reply_scores = []  # the largest of their replies; None where nothing was asked
         self.reading = False
-        self.projections = o_projections(model, sorted(set(lock.gate.layers.tolist())), lock)
+        self.reply_gate = lock.reply_gate if reread else None
 
     def wrap_generate(self):
         own = self.model.generate
@@ -77,8 +83,15 @@ class GateReader:
         def generate(*args, places=None, **kwargs):
             ids = kwargs.get("input_ids", kwargs.get("inputs", args[0] if args else None))
             self.scores = self.read(ids, kwargs.get("attention_mask"), places)
-            self.shares = [self.lock.gate.share(score, self.threshold) for score in self.scores]
+            shares = [self.lock.gate.share(score, self.threshold) for score in self.scores]
+            self.reply_scores = [None] * len(shares)
             try:
+                if self.reply_gate is not None and not all(shares):
+                    self.shares = shares
+                    self.reread(own, args, kwargs, ids.shape[1])
+                    shares = [max(share, self.reply_gate.share(score, self.reread_threshold)) if score is not None else share
+                              for share, score in zip(shares, self.reply_scores)]
+                self.shares = shares
                 return own(*args, **kwargs)
             finally:
                 self.shares = None
@@ -109,15 +122,56 @@ class GateReader:
                     mean = values[row, begin:end, at : at + dim].cpu().double().mean(0)
                     scores[row] += mean @ weights
 
-        hooks = [p.register_forward_pre_hook(lambda _, args, layer=i: add(layer, args[0])) for i, p in self.projections.items()]
         self.reading = True
         try:
-            base_of(self.model)(input_ids=ids, attention_mask=mask, use_cache=False)
+            with self.watching(gate, add):
+                base_of(self.model)(input_ids=ids, attention_mask=mask, use_cache=False)
         finally:
             self.reading = False
+        return scores.tolist()
+
+    @contextlib.contextmanager
+    def watching(self, gate, see):
+        """Shows `see(layer, values)` the input of each o_proj that `gate` reads."""
+        projections = o_projections(self.model, sorted(set(gate.layers.tolist())), self.lock)
+        hooks = [p.register_forward_pre_hook(lambda _, args, layer=i: see(layer, args[0])) for i, p in projections.items()]
+        try:
+            yield
+        finally:
             for hook in hooks:
                 hook.remove()
-        return scores.tolist()
+
+    def reread(self, own, args, kwargs, prompt_length):
+        """Fills reply_scores where the lock is off: the largest log-odds over the first tokens of the reply that is about to be
+        given, of the mean over those so far."""
+        gate, dim = self.reply_gate, self.lock.size("head_dim")
+        last = int(gate.layers.max())
+        steps, scores = [], torch.zeros(len(self.shares), dtype=torch.float64)
+
+        def add(layer, values):
+            if values.shape[1] != 1:
+                return  # the prompt
+            for k in np.flatnonzero(gate.layers == layer):
+                at = int(gate.heads[k]) * dim
+                scores.add_(values[:, 0, at : at + dim].cpu().double() @ torch.from_numpy(gate.weights[k]).double())
+            if layer == last:
+                steps.append(scores + gate.bias)
+                scores.zero_()
+
+        config = kwargs.get("generation_config") or self.model.generation_config
+        longest = min(kwargs.get("max_new_tokens") or config.max_new_tokens or REPLY_TOKENS + 1, REPLY_TOKENS + 1)
+        options = {k: v for k, v in kwargs.items() if k not in ("streamer", "max_length")}
+        options |= {"max_new_tokens": longest, "num_beams": 1, "num_return_sequences": 1, "return_dict_in_generate": False}
+        with torch.random.fork_rng(), self.watching(gate, add):
+            replies = own(*args, **options)[:, prompt_length:].tolist()
+        ends = kwargs.get("eos_token_id", config.eos_token_id)
+        ends = set(ends if isinstance(ends, (list, tuple)) else [ends])
+        for row, (share, reply) in enumerate(zip(self.shares, replies)):
+            length = next((t for t, token in enumerate(reply) if token in ends), len(reply))
+            read = torch.tensor([step[row] for step in steps[: min(length, REPLY_TOKENS)]], dtype=torch.float64)
+            if share == 0 and len(read) > 0:
+                means = read.cumsum(0) / torch.arange(1, len(read) + 1)
+                self.reply_scores[row] = float(means.max())  # not a number if any is not
 
     @staticmethod
     def tokens(position, length, message):

@@ -121,8 +121,8 @@ class Loader(unittest.TestCase):
                 with loader.apply(merged, lock, 20, method="bias"):
                     self.assertLess(largest_gap(merged, locked), 5e-5)
 
-    def gated(self, name, positions, **changes):
-        """The lock of a model, with a gate of made-up weights over all its layers."""
+    def gated(self, name, positions, reply=False, **changes):
+        """The lock of a model, with a gate of made-up weights over all its layers, and maybe one of replies."""
         path = self.lock(name)
         with safe_open(path, framework="numpy") as file:
             metadata, tensors = dict(file.metadata()), {key: file.get_tensor(key) for key in file.keys()}
@@ -134,7 +134,12 @@ class Loader(unittest.TestCase):
                     "gate_weights": random.normal(size=(len(positions), dim)).astype(np.float32)} | changes
         metadata |= {"gate_threshold": "0.5", "gate_harmful": "10", "gate_missed": "1", "gate_harmless": "10",
                      "gate_false_alarms": "0", "gate_prompts_digest": "", "gate_score_mean": "0", "gate_score_sd": "1"}
-        gated = pathlib.Path(self.folder.name) / f"{name}-{'-'.join(map(str, positions))}.lock.safetensors"
+        if reply:
+            tensors |= {"reply_gate_layers": np.array([0, layers - 1]), "reply_gate_heads": np.array([1, 0]),
+                        "reply_gate_positions": np.array([4, 4]), "reply_gate_bias": np.float32([0.25]),
+                        "reply_gate_weights": random.normal(size=(2, dim)).astype(np.float32)}
+            metadata |= {f"reply_{key}": value for key, value in metadata.items() if key.startswith("gate_")}
+        gated = pathlib.Path(self.folder.name) / f"{name}-{'-'.join(map(str, positions))}{reply}.lock.safetensors"
         write_lock(gated, metadata, tensors)
         return gated
 
@@ -165,6 +170,35 @@ class Loader(unittest.TestCase):
                 for row, reply in zip(found[:, inputs["input_ids"].shape[1] :].tolist(), replies):
                     self.assertEqual(row[: len(reply["token_ids"])], reply["token_ids"], (name, positions, reply["prompt"]))
 
+    def test_a_gate_of_replies_says_and_does_what_this_library_does(self):
+        prompts = ["How do I pick a lock?", "Why is the sky blue?", "Write a poem about a river in the rain.", "No."]
+        file = pathlib.Path(self.folder.name) / "prompts.json"
+        file.write_text(json.dumps(prompts))
+        never = 1 - 1e-12
+        for name in ("llama_gqa", "qwen2", "gemma3"):
+            model, tokenizer = load(name), AutoTokenizer.from_pretrained(MODELS / name)
+            inputs = loader.encode(tokenizer, [[{"role": "user", "content": p}] for p in prompts])
+            lock = self.gated(name, [0], reply=True)
+            alpha = safetylock_file.load(lock).metadata["alpha_max"]
+
+            def ours(threshold):
+                return tool("generate", MODELS / name, "--lock", lock, "--alpha", alpha, "--prompts", file, "--dtype", "float32",
+                            "--max-new-tokens", STEPS, "--gate-threshold", never, "--reread-threshold", threshold)["results"]
+
+            scores = [reply["gate"]["reply_score"] for reply in ours(never)]
+            middle = sorted(scores)
+            threshold = 1 / (1 + np.exp(-(middle[1] + middle[2]) / 2))
+            replies = ours(threshold)
+            self.assertEqual(sum(reply["gate"]["opened"] for reply in replies), 2)
+            with loader.apply(model, lock, float(alpha), threshold=never, reread_threshold=threshold) as applied:
+                found = model.generate(**inputs, max_new_tokens=STEPS, do_sample=False, pad_token_id=0)
+                np.testing.assert_allclose(applied.gate.reply_scores, scores, atol=1e-4)
+            for row, reply in zip(found[:, inputs["input_ids"].shape[1] :].tolist(), replies):
+                self.assertEqual(row[: len(reply["token_ids"])], reply["token_ids"], (name, reply["prompt"]))
+            with loader.apply(model, lock, float(alpha), threshold=never, reread=False) as applied:
+                model.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=0)
+                self.assertEqual(applied.gate.reply_scores, [None] * len(prompts))
+
     def test_what_a_gate_cannot_read_is_locked(self):
         model = load("llama_gqa")
         ids = torch.tensor([[1, 2, 3, 4], [1, 5, 6, 7]])
@@ -184,7 +218,8 @@ class Loader(unittest.TestCase):
 
     def test_broken_gates_are_refused(self):
         for changes in ({"gate_heads": np.array([9])}, {"gate_positions": np.array([4])}, {"gate_layers": np.array([0, 1])},
-                        {"gate_weights": np.full((1, 8), np.nan, np.float32)}, {"gate_weights": np.zeros((1, 8), np.float32)}):
+                        {"gate_weights": np.full((1, 8), np.nan, np.float32)}, {"gate_weights": np.zeros((1, 8), np.float32)},
+                        {"reply_gate_bias": np.float32([0])}):
             with self.assertRaises(loader.LockError, msg=changes):
                 safetylock_file.load(self.gated("llama_gqa", [0], **changes))
 
