@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes data/attacks.jsonl and data/late_turns.jsonl: requests in the wrappers that are known to slip past a safety gate.
 
-Usage: make_attacks.py [--check] [--data data]. Standard library only. The first rows of harmful_heldout.jsonl, each in every
+Usage: make_attacks.py [--check] [--data data], or make_attacks.py --wrap WRAPPER FILE: the first rows of another file in one
+wrapper, on standard output. Standard library only. The first rows of harmful_heldout.jsonl, each in every
 wrapper, and the first of benign.jsonl in the same ones, so that a gate that opens for a wrapper shows: their `attack` ends in
 " (benign)". `source` is the row it was made from, counted from 0. Translations: data/translations.jsonl. With --check it
 writes nothing, and exits with status 1 if the files are not what it would write.
@@ -104,7 +105,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with the files in place of writing them")
     parser.add_argument("--data", default=ROOT / "data", type=pathlib.Path)
+    parser.add_argument("--wrap", nargs=2, metavar=("WRAPPER", "FILE"))
     args = parser.parse_args()
+    if args.wrap:
+        wrap = WRAPPERS[args.wrap[0]]
+        for row in jsonl(pathlib.Path(args.wrap[1]))[:ROWS]:
+            print(json.dumps({"prompt": wrap(row["prompt"])}, ensure_ascii=False))
+        return 0
     if args.check:
         stale = out_of_date(args.data)
         for name in stale:

@@ -19,5 +19,29 @@ read_gate() { # NAME FILE_OPTIONS...
 read_gate twins --harmful heldout_harmful.jsonl --benign heldout_harmless.jsonl \
   --lookalikes data/gate_lookalikes.jsonl
 read_gate attacks --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
+# What re-reading replies adds: both gates of a lock read and never open.
+say "a gate of replies"
+finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" --gate data/gate.jsonl --reread -o reread.lock.safetensors
+reread_on() { # NAME ADAPTER OPTIONS...
+  local name=$1 adapter=$2
+  shift 2
+  "$tool" fit-gate "$model" --adapter "$adapter" --lock reread.lock.safetensors --gate data/gate.jsonl -o "reread-$adapter.lock.safetensors"
+  "$tool" evaluate "$model" --adapter "$adapter" --lock "reread-$adapter.lock.safetensors" --gate-threshold 0.999999 \
+    --reread-threshold 0.999999 --locked-only --max-new-tokens 9 --batch 25 "$@" -o "$results/$model_name-reread-$name.json" >/dev/null
+}
+ln -sfn "$("$root/scripts/get_adapter.sh" "$model_name" --rank 16 --targets q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj \
+  --epochs 3 --learning-rate 3e-4 --dtype bfloat16)" heavy
+reread_on moderate adapter --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl
+reread_on heavy heavy --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl
+for wrapper in prefix "refusal suppression"; do
+  for side in harmful benign; do
+    file=benign_choose.jsonl
+    [ "$side" = benign ] || file=data/harmful_validation.jsonl
+    "$python" "$root/scripts/make_attacks.py" --wrap "$wrapper" "$file" >"wrapped_$side.jsonl"
+  done
+  reread_on "moderate-${wrapper// /-}" adapter --harmful wrapped_harmful.jsonl --benign wrapped_benign.jsonl
+done
+"$python" "$root/scripts/cut_replies.py" "$results/$model_name"-reread-*.json
+"$python" "$root/scripts/gate_table.py" reread "$results/$model_name"
 "$python" "$root/scripts/cut_replies.py" "$results/$model_name"-choose-gated.json "$results/$model_name"-score-gated.json
 "$python" "$root/scripts/gate_table.py" table data "$results/$model_name"

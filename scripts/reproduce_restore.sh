@@ -18,4 +18,6 @@ restore_on moderate 1,1.5 0.02
 restore_on heavy 2,2.5,3 0.05 --rank 16 --targets q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj --epochs 3 \
   --learning-rate 3e-4 --dtype bfloat16
 restore_on identity 1,1.5 0.02 --samples data/identity_samples.jsonl --epochs 10 --learning-rate 4e-4 --dtype bfloat16
+restore_on mild 1,1.5 0.02 --epochs 1 --learning-rate 4e-4 --dtype bfloat16
+restore_on ordinary 1,1.5 0.02 --samples data/benign_samples.jsonl --max-samples 50 --epochs 3 --learning-rate 4e-4 --dtype bfloat16
 "$python" "$root/scripts/cut_replies.py" "$results/$model_name"-restore-choose-*.json "$results/$model_name"-score-restored-*.json

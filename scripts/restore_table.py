@@ -4,7 +4,7 @@ import sys
 
 from results_table import RESULTS, counted, load, rate, row
 
-FINE_TUNES = ("moderate", "heavy", "identity")
+FINE_TUNES = ("mild", "moderate", "heavy", "identity", "ordinary")
 
 
 def choices(model):
