@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <fstream>
 
 #include "base/file.h"
 #include "cli/help.h"
@@ -116,12 +117,23 @@ std::string lock_text(const Session& session, const Json& lock) {
          gates_text(session, lock) + table(heads) + rest;
 }
 
+/// By its bytes, whatever its name is: a safetensors file begins with a length and a brace. (A GGUF file may
+/// have that brace, too.)
+bool looks_like_lock(const std::string& path) {
+  if (is_directory(path)) return false;
+  if (path.ends_with(".safetensors")) return true;
+  std::string head(9, '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(head.data(), static_cast<std::streamsize>(head.size())) && head.back() == '{' &&
+         !head.starts_with("GGUF");
+}
+
 int run_inspect(Session& session, const std::string& path_or_repository) {
   const std::string path = resolve_model_path(path_or_repository);
   Json result;
   if (is_directory(path) && is_regular_file(join_path(path, "adapter_config.json"))) {
     result = inspect_adapter(path);
-  } else if (!is_directory(path) && path.ends_with(".safetensors")) {
+  } else if (looks_like_lock(path)) {
     result = inspect_lock(path);
   } else {
     result = inspect_model(path);

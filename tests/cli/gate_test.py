@@ -81,6 +81,9 @@ class GateTest(unittest.TestCase):
         self.assertEqual(gate["threshold"], self.extracted["gate"]["threshold"])
         self.assertEqual(gate["missed"], self.extracted["gate"]["missed"]["count"])
         self.assertEqual(len(gate["heads"]), self.extracted["gate"]["candidates"][self.extracted["gate"]["chosen"]]["heads"])
+        renamed = self.folder / "renamed.lock"
+        renamed.write_bytes(self.lock.read_bytes())
+        self.assertEqual(self.json("inspect", renamed)["gate"], gate)
         text = tool("inspect", self.lock).stdout.decode()
         self.assertIn("requests that open its gate", text)
         self.assertIn("harmful requests of topics it had not seen", text)
