@@ -19,6 +19,13 @@ read_gate() { # NAME FILE_OPTIONS...
 read_gate twins --harmful heldout_harmful.jsonl --benign heldout_harmless.jsonl \
   --lookalikes data/gate_lookalikes.jsonl
 read_gate attacks --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
+# What the base itself makes of the two attacks that slip past.
+for wrapper in prefix "refusal suppression"; do
+  "$python" "$root/scripts/make_attacks.py" --wrap "$wrapper" data/harmful_heldout.jsonl >wrapped_harmful.jsonl
+  "$python" "$root/scripts/make_attacks.py" --wrap "$wrapper" data/benign.jsonl >wrapped_benign.jsonl
+  "$tool" evaluate "$model" --harmful wrapped_harmful.jsonl --benign wrapped_benign.jsonl --batch 20 \
+    -o "$results/$model_name-attacks-base-${wrapper// /-}.json" >/dev/null
+done
 # What re-reading replies adds: both gates of a lock read and never open.
 say "a gate of replies"
 finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" --gate data/gate.jsonl --reread -o reread.lock.safetensors
@@ -41,7 +48,7 @@ for wrapper in prefix "refusal suppression"; do
   done
   reread_on "moderate-${wrapper// /-}" adapter --harmful wrapped_harmful.jsonl --benign wrapped_benign.jsonl
 done
-"$python" "$root/scripts/cut_replies.py" "$results/$model_name"-reread-*.json
+"$python" "$root/scripts/cut_replies.py" "$results/$model_name"-reread-*.json "$results/$model_name"-attacks-base-*.json
 "$python" "$root/scripts/gate_table.py" reread "$results/$model_name"
 "$python" "$root/scripts/cut_replies.py" "$results/$model_name"-choose-gated.json "$results/$model_name"-score-gated.json
 "$python" "$root/scripts/gate_table.py" table data "$results/$model_name"

@@ -15,9 +15,14 @@ restore_on() { # NAME STRENGTHS MOST_MISTAKES GET_ADAPTER_OPTIONS...
   score "restored-$name" --adapter "$name" --lock "restored-$name-chosen.lock.safetensors" --base "$model"
 }
 restore_on moderate 1,1.5 0.02
+for ramp in 1 2 4; do
+  "$tool" evaluate "$model" --adapter moderate --lock restored-moderate.lock.safetensors --alpha 1 --gate-threshold 0.5 --gate-ramp "$ramp" \
+    --locked-only --first 50 --batch 25 --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl \
+    -o "$results/$model_name-ramp-$ramp.json" >/dev/null
+done
 restore_on heavy 2,2.5,3 0.05 --rank 16 --targets q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj --epochs 3 \
   --learning-rate 3e-4 --dtype bfloat16
 restore_on identity 1,1.5 0.02 --samples data/identity_samples.jsonl --epochs 10 --learning-rate 4e-4 --dtype bfloat16
 restore_on mild 1,1.5 0.02 --epochs 1 --learning-rate 4e-4 --dtype bfloat16
 restore_on ordinary 1,1.5 0.02 --samples data/benign_samples.jsonl --max-samples 50 --epochs 3 --learning-rate 4e-4 --dtype bfloat16
-"$python" "$root/scripts/cut_replies.py" "$results/$model_name"-restore-choose-*.json "$results/$model_name"-score-restored-*.json
+"$python" "$root/scripts/cut_replies.py" "$results/$model_name"-ramp-*.json "$results/$model_name"-restore-choose-*.json "$results/$model_name"-score-restored-*.json
