@@ -36,6 +36,7 @@ DERIVED = {
     "translations.jsonl": (("harmful", "source", "english", *make_attacks.LANGUAGES), 40, 40),
     "attacks.jsonl": (("prompt", "attack", "source"), 440, 440),
     "late_turns.jsonl": (("messages", "attack", "source"), 40, 40),
+    "instructed_gate.jsonl": (("prompt", "harmful", "topic", "twin"), 480, 600),
 }
 TYPES = {"harmful": bool, "twin": int, "source": int, "messages": list}     # columns that hold no text
 OPTIONAL = {"benign_lookalikes.jsonl": ("category",)}

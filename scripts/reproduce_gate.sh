@@ -19,6 +19,18 @@ read_gate() { # NAME FILE_OPTIONS...
 read_gate twins --harmful heldout_harmful.jsonl --benign heldout_harmless.jsonl \
   --lookalikes data/gate_lookalikes.jsonl
 read_gate attacks --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
+say "a gate that has seen instructions"
+finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" --gate data/instructed_gate.jsonl -o instructed.lock.safetensors
+"$tool" fit-gate "$model" --adapter adapter --lock instructed.lock.safetensors --gate data/instructed_gate.jsonl -o instructed-fitted.lock.safetensors
+read_instructed() { # NAME FILE_OPTIONS...
+  local name=$1
+  shift
+  "$tool" evaluate "$model" --adapter adapter --lock instructed-fitted.lock.safetensors --gate-threshold 0.2 --locked-only --margin-only \
+    --batch 25 "$@" -o "$results/$model_name-instructed-$name.json" >/dev/null
+}
+read_instructed validation --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl
+read_instructed attacks --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
+read_instructed heldout --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl --lookalikes data/benign_lookalikes.jsonl
 # What the base itself makes of the two attacks that slip past.
 for wrapper in prefix "refusal suppression"; do
   "$python" "$root/scripts/make_attacks.py" --wrap "$wrapper" data/harmful_heldout.jsonl >wrapped_harmful.jsonl
