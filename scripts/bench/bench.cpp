@@ -21,9 +21,6 @@
 #include <ATen/Parallel.h>
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
-#else
-#define CALLGRIND_START_INSTRUMENTATION throw std::runtime_error("built without valgrind's headers")
-#define CALLGRIND_STOP_INSTRUMENTATION
 #endif
 
 #include <chrono>
@@ -71,6 +68,20 @@ double seconds_of(const F& f) {
 }
 
 constexpr std::int64_t kPromptTokens = 32;
+
+void start_counting() {
+#ifdef CALLGRIND_START_INSTRUMENTATION
+  CALLGRIND_START_INSTRUMENTATION;
+#else
+  throw std::runtime_error("built without valgrind's headers");
+#endif
+}
+
+void stop_counting() {
+#ifdef CALLGRIND_STOP_INSTRUMENTATION
+  CALLGRIND_STOP_INSTRUMENTATION;
+#endif
+}
 
 class Bench {
  public:
@@ -173,8 +184,8 @@ class Bench {
     if (what == "step") {
       std::int64_t tokens = 0;  // of the first request
       options.on_token = [&tokens](size_t index, TokenId) {
-        if (index == 0 && ++tokens == 1) CALLGRIND_START_INSTRUMENTATION;
-        if (index == 0 && tokens == 1 + kSteps) CALLGRIND_STOP_INSTRUMENTATION;
+        if (index == 0 && ++tokens == 1) start_counting();
+        if (index == 0 && tokens == 1 + kSteps) stop_counting();
         return true;
       };
       generate(batch, 2 + kSteps, lock, options);
@@ -186,9 +197,9 @@ class Bench {
       options.rule.threshold = 1 - 1e-12;
     }
     generate(batch, 1, lock, options, reads);  // libraries choose their kernels in the first pass
-    CALLGRIND_START_INSTRUMENTATION;
+    start_counting();
     generate(batch, 1, lock, options, reads);
-    CALLGRIND_STOP_INSTRUMENTATION;
+    stop_counting();
     return {{"steps", 1}};
   }
 
