@@ -148,12 +148,10 @@ class GateReader:
         last = int(gate.layers.max())
         steps, scores = [], torch.zeros(len(self.shares), dtype=torch.float64)
 
-        def add(layer, values):
-            if values.shape[1] != 1:
-                return  # the prompt
+        def add(layer, values):  # of the last token: the prompt's in the first pass, then one of the reply in each
             for k in np.flatnonzero(gate.layers == layer):
                 at = int(gate.heads[k]) * dim
-                scores.add_(values[:, 0, at : at + dim].cpu().double() @ torch.from_numpy(gate.weights[k]).double())
+                scores.add_(values[:, -1, at : at + dim].cpu().double() @ torch.from_numpy(gate.weights[k]).double())
             if layer == last:
                 steps.append(scores + gate.bias)
                 scores.zero_()
@@ -168,7 +166,7 @@ class GateReader:
         ends = set(ends if isinstance(ends, (list, tuple)) else [ends])
         for row, (share, reply) in enumerate(zip(self.shares, replies)):
             length = next((t for t, token in enumerate(reply) if token in ends), len(reply))
-            read = torch.tensor([step[row] for step in steps[: min(length, REPLY_TOKENS)]], dtype=torch.float64)
+            read = torch.tensor([step[row] for step in steps[1 : 1 + min(length, REPLY_TOKENS)]], dtype=torch.float64)
             if share == 0 and len(read) > 0:
                 means = read.cumsum(0) / torch.arange(1, len(read) + 1)
                 self.reply_scores[row] = float(means.max())  # not a number if any is not

@@ -4,37 +4,16 @@
 On a tiny random model, as in gate_test.py. Environment as for cli_test.py.
 """
 import json
-import pathlib
-import tempfile
 import unittest
 
-from cli_test import EXTRACTED, MODEL, PAIRS, tool
-from gate_test import prompts, write
+from cli_test import MODEL, PAIRS, tool
+from gated_case import GatedCase
 
 NEVER = "0.999999999999"  # of either gate: its log-odds are beyond every score here
 
 
-class RereadTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = pathlib.Path(folder.name)
-        write(cls.folder / "gate.jsonl", prompts(96, 1))
-        cls.new = prompts(12, 2)
-        write(cls.folder / "new.jsonl", cls.new)
-        write(cls.folder / "harmful.jsonl", [p for p in cls.new if p["harmful"]])
-        write(cls.folder / "benign.jsonl", [p for p in cls.new if not p["harmful"]])
-        cls.lock = cls.folder / "reread.lock.safetensors"
-        result = tool("extract", MODEL, "--pairs", PAIRS, "--heads", 6, "--alpha", 20, "--gate", cls.folder / "gate.jsonl", "--reread",
-                      "-o", cls.lock, "--json")
-        assert result.returncode in EXTRACTED, result.stderr
-        cls.extracted = json.loads(result.stdout)
-
-    def json(self, *args, code=0):
-        result = tool(*args, "--json")
-        self.assertEqual(result.returncode, code, result.stderr)
-        return json.loads(result.stdout)
+class RereadTest(GatedCase):
+    OPTIONS = ("--reread",)
 
     def generated(self, *args):
         return self.json("generate", MODEL, "--dtype", "float32", "--prompts", self.folder / "new.jsonl", "--max-new-tokens", 12,
