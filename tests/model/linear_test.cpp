@@ -25,9 +25,16 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
   at::manual_seed(5);
   for (const auto& [dtype, unit] :
        {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
-    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 32, 45}) {
-      for (const auto& [in, out] :
-           {std::pair{1, 1}, {3, 5}, {16, 4}, {64, 9}, {100, 300}, {577, 31}, {1040, 70}}) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 16, 32, 45, 64}) {
+      for (const auto& [in, out] : {std::pair{1, 1},
+                                    {3, 5},
+                                    {16, 4},
+                                    {64, 9},
+                                    {100, 300},
+                                    {577, 31},
+                                    {1040, 70},
+                                    {96, 63},
+                                    {576, 100}}) {
         const at::Tensor x = at::randn({rows, in}).to(dtype), w = at::randn({out, in}).to(dtype);
         const at::Tensor bias = rows % 2 == 1 ? at::randn({out}).to(dtype) : at::Tensor();
         const at::Tensor expected = exact_product(x, w, bias);
@@ -45,12 +52,17 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
 // A request must not feel which others are in its batch.
 TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
   at::manual_seed(6);
-  const at::Tensor x = at::randn({23, 200}), w = at::randn({75, 200}), none;
-  const at::Tensor all = cpu_linear_with(GetParam(), x, w, none);
-  for (const std::int64_t rows : {1, 2, 5}) {
-    for (std::int64_t first = 0; first + rows <= x.size(0); first += 3) {
-      const at::Tensor some = cpu_linear_with(GetParam(), x.narrow(0, first, rows), w, none);
-      EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << first << " " << rows;
+  const at::Tensor x = at::randn({31, 224}), w = at::randn({75, 224}), none;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const bool tiles = GetParam() == "amx" && dtype == at::kBFloat16;
+    const at::Tensor all = cpu_linear_with(GetParam(), x.to(dtype), w.to(dtype), none);
+    for (const std::int64_t rows : {1, 2, 5, 20}) {
+      if (tiles && rows < 5) continue;  // too few for tiles, and summed in another order
+      for (std::int64_t first = 0; first + rows <= x.size(0); first += 3) {
+        const at::Tensor some =
+            cpu_linear_with(GetParam(), x.narrow(0, first, rows).to(dtype), w.to(dtype), none);
+        EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << dtype << " " << first << " " << rows;
+      }
     }
   }
 }
@@ -61,6 +73,14 @@ TEST_P(CpuLinear, CarriesWhatIsNotANumber) {
   const at::Tensor y = cpu_linear_with(GetParam(), x, at::ones({4, 1}, at::kBFloat16), {}).to(at::kFloat);
   EXPECT_TRUE(at::equal(y.nan_to_num(7.0F, 8.0F, 9.0F),
                         at::tensor({1.0F, 8.0F, 7.0F, 9.0F}).unsqueeze(1).expand({4, 4})));
+  // As wide and as many as tiles need.
+  at::Tensor many = at::zeros({20, 32}, at::kBFloat16);
+  many.narrow(0, 3, 4).narrow(1, 7, 1).copy_(x);
+  const at::Tensor z =
+      cpu_linear_with(GetParam(), many, at::ones({17, 32}, at::kBFloat16), {}).to(at::kFloat);
+  EXPECT_TRUE(at::equal(z.narrow(0, 3, 4).nan_to_num(7.0F, 8.0F, 9.0F),
+                        at::tensor({1.0F, 8.0F, 7.0F, 9.0F}).unsqueeze(1).expand({4, 17})));
+  EXPECT_EQ(z.narrow(0, 7, 13).abs().max().item<float>(), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuLinear, testing::ValuesIn(cpu_linear_instruction_sets()),
@@ -72,7 +92,7 @@ TEST(Linear, EqualsTheProductInDoubleWhateverTheNumberOfRows) {
   for (const auto& [dtype, unit] :
        {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
     const at::Tensor w = at::randn({100, 64}).to(dtype), bias = at::randn({100}).to(dtype);
-    for (const std::int64_t rows : {1, 63, 64, 95, 96, 600}) {
+    for (const std::int64_t rows : {1, 63, 64, 95, 96, 191, 192, 600}) {
       const at::Tensor x = at::randn({rows, 64}).to(dtype), y = apply_linear(x, w, bias);
       const at::Tensor expected = exact_product(x, w, bias), error = (y.to(at::kDouble) - expected).abs();
       ASSERT_EQ(y.scalar_type(), dtype);

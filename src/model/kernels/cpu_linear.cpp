@@ -12,6 +12,8 @@
 #endif
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/lane_transpose.h"
+#include "model/kernels/tile_linear.h"
 #include "safetylock/error.h"
 
 // Everything that passes vectors is inlined, so that no call's ABI depends on the instruction set; and g++ 12
@@ -95,9 +97,10 @@ SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
 }  // namespace avx512
 #endif
 
-enum class InstructionSet { portable, avx2, avx512 };
+enum class InstructionSet { portable, avx2, avx512, amx };
 
-constexpr std::pair<InstructionSet, const char*> kNames[] = {{InstructionSet::avx512, "avx512"},
+constexpr std::pair<InstructionSet, const char*> kNames[] = {{InstructionSet::amx, "amx"},
+                                                             {InstructionSet::avx512, "avx512"},
                                                              {InstructionSet::avx2, "avx2"},
                                                              {InstructionSet::portable, "portable"}};
 
@@ -106,6 +109,7 @@ bool host_has(InstructionSet set) {
   const bool avx2 =
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   if (set == InstructionSet::avx2) return avx2;
+  if (set == InstructionSet::amx) return host_has(InstructionSet::avx512) && host_has_tiles();
   if (set == InstructionSet::avx512) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -135,7 +139,7 @@ struct Kernels {
 template <typename T>
 Kernels<T> kernels_of(InstructionSet set) {
 #if defined(__x86_64__)
-  if (set == InstructionSet::avx512)
+  if (set >= InstructionSet::avx512)
     return {avx512::columns<T>, avx512::turned_columns<T>, 2 * avx512::kLanes, avx512::kTurnedRows};
   if (set == InstructionSet::avx2)
     return {avx2::columns<T>, avx2::turned_columns<T>, 2 * avx2::kLanes, avx2::kTurnedRows};
@@ -147,6 +151,8 @@ Kernels<T> kernels_of(InstructionSet set) {
 constexpr std::int64_t kWorkPerThread = 1 << 17;
 /// Rows from which on turning the weights pays.
 constexpr std::int64_t kTurnFrom = 32;
+/// Rows from which on tiles, of sixteen rows, pay: fewer multiply as fast as the weights are read.
+constexpr std::int64_t kTilesFrom = 5;
 
 std::int64_t grain(std::int64_t work_each) {
   return std::max<std::int64_t>(1, kWorkPerThread / work_each);
@@ -171,12 +177,13 @@ std::vector<float> tiles_of(const float* x, std::int64_t rows, std::int64_t in, 
   return tiles;
 }
 
+/// Columns of y from `first` on.
 template <typename T>
-void multiply(InstructionSet set, Product<T> p) {
+void multiply(InstructionSet set, Product<T> p, std::int64_t first) {
   const Kernels<T> kernels = kernels_of<T>(set);
   const std::int64_t width = kernels.turned_width;
   const bool turns = p.rows >= kTurnFrom && p.in % (width / 2) == 0;
-  const std::int64_t turned = turns ? p.out / width : 0, first = turned * width;
+  const std::int64_t turned = turns ? (p.out - first) / width : 0, rest = first + turned * width;
   std::vector<float> tiles;
   if (turned > 0) {
     const std::int64_t number = (p.rows + kernels.turned_rows - 1) / kernels.turned_rows;
@@ -188,26 +195,46 @@ void multiply(InstructionSet set, Product<T> p) {
     static thread_local std::vector<float> scratch;
     scratch.resize(static_cast<size_t>((kTurnedDepth + p.rows) * width));
     for (std::int64_t group = begin; group < end; ++group)
-      kernels.turned_columns(p, group * width, scratch.data(), scratch.data() + kTurnedDepth * width);
+      kernels.turned_columns(p, first + group * width, scratch.data(), scratch.data() + kTurnedDepth * width);
   });
-  at::parallel_for(0, (p.out - first + 7) / 8, grain(8 * p.in * p.rows),
+  at::parallel_for(0, (p.out - rest + 7) / 8, grain(8 * p.in * p.rows),
                    [&](std::int64_t begin, std::int64_t end) {
-                     kernels.columns(p, first + begin * 8, std::min(first + end * 8, p.out));
+                     kernels.columns(p, rest + begin * 8, std::min(rest + end * 8, p.out));
                    });
 }
 
+/// As many columns of y as tiles make; 0 where they are not for this product.
+std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const at::Tensor& y) {
+  if (set != InstructionSet::amx || x.scalar_type() != at::kBFloat16 || x.size(0) < kTilesFrom ||
+      !fits_tiles(x.size(1)))
+    return 0;
+  const at::Tensor rows = x.contiguous();
+  return tile_linear({.x = rows.const_data_ptr<at::BFloat16>(),
+                      .weight = weight.const_data_ptr<at::BFloat16>(),
+                      .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
+                      .y = y.mutable_data_ptr<at::BFloat16>(),
+                      .rows = x.size(0),
+                      .in = x.size(1),
+                      .out = weight.size(0)});
+}
+
 at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor wide = x.to(at::kFloat).contiguous();
   const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  const std::int64_t done = multiply_tiles(set, x, weight, bias, y);
+  if (done == y.size(1)) return y;
+  const at::Tensor wide = x.to(at::kFloat).contiguous();
   with_type(weight.scalar_type(), [&]<typename T>() {
     for (std::int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
-      multiply(set, Product<T>{.x = wide.const_data_ptr<float>() + row * x.size(1),
-                               .weight = weight.const_data_ptr<T>(),
-                               .bias = bias.defined() ? bias.const_data_ptr<T>() : nullptr,
-                               .y = y.mutable_data_ptr<T>() + row * weight.size(0),
-                               .rows = std::min(kRowsAtOnce, x.size(0) - row),
-                               .in = weight.size(1),
-                               .out = weight.size(0)});
+      multiply(set,
+               Product<T>{.x = wide.const_data_ptr<float>() + row * x.size(1),
+                          .weight = weight.const_data_ptr<T>(),
+                          .bias = bias.defined() ? bias.const_data_ptr<T>() : nullptr,
+                          .y = y.mutable_data_ptr<T>() + row * weight.size(0),
+                          .rows = std::min(kRowsAtOnce, x.size(0) - row),
+                          .in = weight.size(1),
+                          .out = weight.size(0)},
+               done);
     }
   });
   return y;

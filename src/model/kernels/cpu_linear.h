@@ -11,13 +11,13 @@ namespace safetylock {
 /// x [N, in] times weight [out, in] transposed, plus bias [out] where defined, in x's dtype: [N,
 /// out]. float32, bfloat16 or float16 on the CPU, all of one dtype, the weight contiguous. The values are
 /// widened to float32 in registers, summed there, and rounded once. A value depends neither on the other rows
-/// nor on the threads; only for 32 rows and more its terms are added in another order. libtorch's products
-/// read a bfloat16 weight at half the speed of memory for a single row, lose more than that for 2 to 60 rows,
-/// and multiply bfloat16 at half the speed of float32 where the processor does.
+/// nor on the threads; only from 32 rows on, on tiles from 5, its terms are added in another order.
+/// libtorch's products read a bfloat16 weight at half the speed of memory for a single row, lose more than
+/// that for 2 to 60 rows, and multiply bfloat16 at half the speed of float32 where the processor does.
 at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
-/// The instruction sets that it is written for, "avx512", "avx2" and "portable": those that this host has,
-/// best first.
+/// The instruction sets that it is written for, "amx" (avx512 with tiles for bfloat16), "avx512", "avx2" and
+/// "portable": those that this host has, best first.
 std::vector<std::string> cpu_linear_instruction_sets();
 /// As cpu_linear with one of these.
 at::Tensor cpu_linear_with(const std::string& instruction_set, const at::Tensor& x, const at::Tensor& weight,

@@ -13,24 +13,6 @@ SAFETYLOCK_KERNEL Eight fold(const V& v) {
            __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
   }
 }
-/// a0 b0 a1 b1 ..., its first half and its second.
-template <typename V>
-SAFETYLOCK_KERNEL V interleaved_low(const V& a, const V& b) {
-  if constexpr (sizeof(V) == sizeof(Eight)) {
-    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-  } else {
-    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  }
-}
-template <typename V>
-SAFETYLOCK_KERNEL V interleaved_high(const V& a, const V& b) {
-  if constexpr (sizeof(V) == sizeof(Eight)) {
-    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-  } else {
-    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  }
-}
-
 SAFETYLOCK_KERNEL void store(const Four& values, float* to) {
   std::memcpy(to, &values, sizeof values);
 }
@@ -146,23 +128,13 @@ SAFETYLOCK_KERNEL_ENTRY void columns(const Product<T>& p, std::int64_t begin, st
 /// kLanes rows of W from row j at depth k, widened and turned: out[d][lane] = W[j + lane][k + d], d < kLanes.
 template <typename T>
 SAFETYLOCK_KERNEL void turn(const T* weight, std::int64_t in, std::int64_t j, std::int64_t k, float* out) {
-  Lanes rows[kLanes], mixed[kLanes];
+  Lanes rows[kLanes];
 #pragma GCC unroll 16
   for (int r = 0; r < kLanes; ++r) {
     load(weight + (j + r) * in + k, rows[r]);
     __builtin_prefetch(weight + (j + 2 * kLanes + r) * in + k);
   }
-  // Shuffling the first half of a pack of cards into the second, log2(kLanes) times, transposes it.
-#pragma GCC unroll 4
-  for (int step = 1; step < kLanes; step *= 2) {
-#pragma GCC unroll 8
-    for (int r = 0; r < kLanes / 2; ++r) {
-      mixed[2 * r] = interleaved_low(rows[r], rows[r + kLanes / 2]);
-      mixed[2 * r + 1] = interleaved_high(rows[r], rows[r + kLanes / 2]);
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < kLanes; ++r) rows[r] = mixed[r];
-  }
+  transpose(rows);
 #pragma GCC unroll 16
   for (int r = 0; r < kLanes; ++r) std::memcpy(out + 2 * kLanes * r, &rows[r], sizeof rows[r]);
 }

@@ -1,0 +1,32 @@
+// x W^T in bfloat16 on the matrix tiles of a processor with AMX.
+#pragma once
+
+#include <cstdint>
+
+#include "model/torch_includes.h"
+
+namespace safetylock {
+
+/// Whether the processor has tiles for bfloat16 and the system lets this process use them.
+bool host_has_tiles();
+
+/// Whether tile_linear takes rows of so many values.
+constexpr bool fits_tiles(std::int64_t in) {
+  return in % 32 == 0;
+}
+
+struct TileProduct {
+  const at::BFloat16* x;       ///< [rows, in]
+  const at::BFloat16* weight;  ///< [out, in]
+  const at::BFloat16* bias;    ///< [out] or null
+  at::BFloat16* y;             ///< [rows, out]
+  std::int64_t rows, in, out;
+};
+
+/// Makes the first columns of y, as many sixteens as there are, and returns their number; where
+/// host_has_tiles and fits_tiles(in). Weights are read as they are stored. Sums are float32 and rounded once;
+/// numbers below 2^-126 count as 0, as these instructions have it. A value depends neither on the other rows
+/// nor on the threads.
+std::int64_t tile_linear(const TileProduct& product);
+
+}  // namespace safetylock
