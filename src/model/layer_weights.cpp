@@ -121,4 +121,10 @@ at::Tensor LayerWeights::place_of(const TensorSpec& spec, const ModelConfig& c) 
   throw Error({.code = "model.tensor_missing", .where = spec.name, .expected = "a place for the tensor"});
 }
 
+void LayerWeights::drop_zero_biases() {
+  for (at::Tensor* bias : {&qkv_bias, &o_proj_bias, &gate_up_bias, &down_bias}) {
+    if (bias->defined() && !bias->any().item<bool>()) bias->reset();
+  }
+}
+
 }  // namespace safetylock

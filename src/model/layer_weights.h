@@ -32,6 +32,9 @@ struct LayerWeights {
   /// Where a tensor of the files belongs: a whole tensor or rows of a fused one. Throws model.tensor_missing
   /// for a role outside the layers.
   at::Tensor place_of(const TensorSpec& spec, const ModelConfig& config) const;
+  /// Lets go of biases whose values are all 0. A baked Llama folder has hundreds of them: its config can only
+  /// say attention_bias for all projections of all layers.
+  void drop_zero_biases();
 };
 
 /// A tensor whose values are not set. Large ones ask for huge pages: a lock reads a few columns of every row

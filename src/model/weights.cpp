@@ -70,6 +70,7 @@ Weights load_weights(const Checkpoint& checkpoint, at::Device device, at::Scalar
     load_tensor(checkpoint, *checkpoint.find(spec.name), target);
     done += static_cast<std::int64_t>(target.nbytes());
   }
+  for (LayerWeights& layer : weights.layers) layer.drop_zero_biases();
   if (on_progress) on_progress({.stage = "reading weights", .done = total, .total = total, .unit = "bytes"});
   return weights;
 }

@@ -41,6 +41,27 @@ TEST(Weights, BytesCountTiedTensorsOnce) {
   EXPECT_EQ(load_weights(*tied, at::kCPU, at::kBFloat16).bytes(), 2 * values);
 }
 
+// What baking leaves behind: biases for all projections, most of them 0.
+TEST(Weights, BiasesOfZerosAreNotKept) {
+  const auto checkpoint = MemoryCheckpoint::copy_of("llama_biases");
+  const auto clear = [&](const std::string& name, size_t kept) {
+    std::vector<float>& values = checkpoint->mutable_values(name);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = i == kept ? 1e-30F : 0.0F;
+  };
+  constexpr size_t kNone = 1 << 30;
+  for (const char* projection : {"q_proj", "k_proj", "v_proj", "o_proj"})
+    clear("model.layers.0.self_attn." + std::string(projection) + ".bias", kNone);
+  for (const char* projection : {"q_proj", "k_proj"})
+    clear("model.layers.1.self_attn." + std::string(projection) + ".bias", kNone);
+  clear("model.layers.1.self_attn.v_proj.bias", 2);
+  const Weights weights = load_weights(*checkpoint, at::kCPU, at::kBFloat16);
+  EXPECT_FALSE(weights.layers[0].qkv_bias.defined());
+  EXPECT_FALSE(weights.layers[0].o_proj_bias.defined());
+  EXPECT_TRUE(weights.layers[0].down_bias.defined());
+  EXPECT_TRUE(weights.layers[1].qkv_bias.defined());
+  EXPECT_TRUE(weights.layers[1].o_proj_bias.defined());
+}
+
 TEST(Weights, WhatWouldBeIgnoredIsRefused) {
   const auto checkpoint = MemoryCheckpoint::copy_of("llama_tied");
   const auto rows = static_cast<std::uint64_t>(checkpoint->config().vocab_size);
