@@ -102,6 +102,13 @@ ScoreSpread spread_of(const std::vector<double>& scores);
 /// position that it reads.
 std::vector<double> gate_scores(const Gate& gate, const GateActivations& activations);
 
+/// Digest of prompts, each read with each of the openings, as activations carry it.
+std::string digest_of(const std::vector<GatePrompt>& prompts, const std::vector<std::string>& openings);
+
+/// Throws gate.prompts unless `gate` was made from rows of this digest, all of them in their order: what
+/// fit_gate checks, for whoever wants to know before the forward passes.
+void check_gate_prompts(const Gate& gate, const std::string& digest);
+
 /// `gate` fitted to a fine-tuned model, without labels: `tuned` are the activations there of the prompts that
 /// the gate was made from, and one factor and one bias give its scores of them the mean and standard
 /// deviation that they had on the base. Fine-tuning moves and narrows the scores much more than it mixes them

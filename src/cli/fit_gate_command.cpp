@@ -52,6 +52,8 @@ int run_fit_gate(Session& session, Options options) {
   check_can_write(options.output);
   const SafetyLock lock = load_gated_lock(options.lock, "--lock");
   const std::vector<GatePrompt> prompts = load_gate_prompts(options.gate);
+  check_gate_prompts(*lock.gate(), digest_of(prompts, {}));
+  if (lock.reply_gate()) check_gate_prompts(*lock.reply_gate(), digest_of(prompts, reply_openings()));
   const CausalLM model = session.load_model(options.model, options.adapter,
                                             [&](const ModelConfig& config) { lock.check_fits(config); });
   check_interrupt();

@@ -108,9 +108,7 @@ GateActivations collect_gate_activations(const CausalLM& model, const std::vecto
   }
   result.labels = at::tensor(labels, at::kLong);
   result.groups = at::tensor(groups, at::kLong);
-  result.prompts_digest = digest_of(prompts);
-  for (const std::string& opening : options.openings)
-    result.prompts_digest = sha256_hex(result.prompts_digest + opening);
+  result.prompts_digest = digest_of(prompts, options.openings);
   // Of a prompt's tokens only means are kept: P rows, whatever its length.
   const HeadOutputPass pass(model, encoded.sequences, rows_a_prompt, 0);
   result.tokens = pass.tokens();
@@ -132,6 +130,12 @@ GateActivations collect_gate_activations(const CausalLM& model, const std::vecto
   });
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;
+}
+
+std::string digest_of(const std::vector<GatePrompt>& prompts, const std::vector<std::string>& openings) {
+  std::string digest = digest_of(prompts);
+  for (const std::string& opening : openings) digest = sha256_hex(digest + opening);
+  return digest;
 }
 
 }  // namespace safetylock

@@ -12,7 +12,9 @@ namespace {
 /// Beyond this a factor mends nothing: the scores hold something else than they did.
 constexpr double kMostFactor = 4;
 
-void check_prompts(const Gate& gate, const std::string& digest) {
+}  // namespace
+
+void check_gate_prompts(const Gate& gate, const std::string& digest) {
   if (!gate.prompts_digest.empty() && gate.evidence.sd > 0 && gate.prompts_digest == digest) return;
   const auto shortened = [](const std::string& sha) { return "SHA-256 " + sha.substr(0, 16) + "..."; };
   throw Error(
@@ -23,8 +25,6 @@ void check_prompts(const Gate& gate, const std::string& digest) {
                        : "those prompts, all of them in their order: " + shortened(gate.prompts_digest),
        .found = "prompts of " + shortened(digest)});
 }
-
-}  // namespace
 
 std::vector<double> gate_scores(const Gate& gate, const GateActivations& activations) {
   const at::Tensor& v = activations.values;
@@ -56,7 +56,7 @@ ScoreSpread spread_of(const std::vector<double>& scores) {
 }
 
 Gate fit_gate(const Gate& gate, const GateActivations& tuned) {
-  check_prompts(gate, tuned.prompts_digest);
+  check_gate_prompts(gate, tuned.prompts_digest);
   const ScoreSpread spread = spread_of(gate_scores(gate, tuned));
   const double factor = gate.evidence.sd / spread.sd;
   if (!(factor <= kMostFactor && factor >= 1 / kMostFactor)) {
