@@ -33,6 +33,7 @@ struct SweepCell {
   std::optional<double> gap =
       {};  ///< the same strength in units of the class gap; nothing if the lock has none
   Evaluation harmful = {}, benign = {};
+  std::optional<Evaluation> lookalikes = {};  ///< of SweepOptions::lookalikes
   /// KL(unlocked || this setting), nats a token, over the tokens of the unlocked model's replies to the
   /// benign prompts; a value a prompt. Nothing when all those replies are empty.
   std::optional<Mean> kl = {};
@@ -46,6 +47,8 @@ struct SweepOptions {
   std::vector<std::int64_t> num_heads = {12, 24, 48};  ///< each 1 to the lock's K
   /// Of a lock with a gate, besides acting on every request: each above 0 and below 1. Empty: its own.
   std::vector<double> thresholds = {};
+  /// Harmless prompts that look harmful: each setting answers them, too, and none is chosen for what it says.
+  std::vector<std::string> lookalikes = {};
   SweepLimits limits = {};
   EvaluateOptions evaluate = {};
   std::function<void(const SweepCell&)> on_cell =

@@ -19,7 +19,7 @@ namespace {
 
 struct Options {
   std::string model, adapter, lock;
-  std::string harmful, benign;
+  std::string harmful, benign, lookalikes;           ///< empty: none
   std::string output, lock_output;                   ///< empty: none
   std::vector<std::string> alphas, gaps, num_heads;  ///< as the user wrote them
   std::int64_t first_harmful = 0, first_benign = 0;  ///< 0: all
@@ -63,22 +63,27 @@ TableRow row(const SweepCell& cell, bool chosen) {
           share(b.refused),
           share(b.degenerate),
           with_sign(b.refusal_margin.value),
+          cell.lookalikes ? share(cell.lookalikes->refused) : "-",
           cell.kl ? fixed(cell.kl->value, 3) : "-",
           chosen ? "<- chosen" : ""};
 }
 
-constexpr std::ptrdiff_t kGateColumn = 3;
+constexpr std::ptrdiff_t kGateColumn = 3, kLookalikesColumn = 11;
+
+void drop_column(std::vector<TableRow>& rows, std::ptrdiff_t column) {
+  for (TableRow& cells : rows) cells.erase(cells.begin() + column);
+}
 
 std::string report(const Session& session, const SweepResult& result) {
-  std::vector<TableRow> rows = {{"heads", "alpha", "gap", "gate", "answered", "refused", "degenerate",
-                                 "margin", "benign refused", "degenerate", "margin", "KL", ""},
-                                row(result.unlocked, false)};
+  std::vector<TableRow> rows = {
+      {"heads", "alpha", "gap", "gate", "answered", "refused", "degenerate", "margin", "benign refused",
+       "degenerate", "margin", "look-alikes refused", "KL", ""},
+      row(result.unlocked, false)};
   for (size_t i = 0; i < result.cells.size(); ++i) rows.push_back(row(result.cells[i], result.chosen == i));
   const bool gated = std::any_of(result.cells.begin(), result.cells.end(),
                                  [](const SweepCell& cell) { return cell.threshold.has_value(); });
-  if (!gated) {
-    for (TableRow& cells : rows) cells.erase(cells.begin() + kGateColumn);
-  }
+  if (!result.unlocked.lookalikes) drop_column(rows, kLookalikesColumn);
+  if (!gated) drop_column(rows, kGateColumn);
   return session.heading(
              "Sweep: harmful prompts, then benign ones, and nats a token from the unlocked model") +
          "\n" + table(rows);
@@ -93,6 +98,7 @@ Json cell_json(const SweepCell& cell, const LockIdentity& identity, const SweepL
           {"gate_threshold", or_null(cell.threshold)},
           {"harmful", to_json(cell.harmful)},
           {"benign", to_json(cell.benign)},
+          {"lookalikes", cell.lookalikes ? to_json(*cell.lookalikes) : Json(nullptr)},
           {"kl", cell.kl ? to_json(*cell.kl) : Json(nullptr)},
           {"meets", cell.meets(limits)}};
 }
@@ -109,6 +115,7 @@ Json result_json(const Options& options, const SafetyLock& lock, const SweepResu
       {"lock", {{"path", options.lock}, {"digest", lock.content_digest()}}},
       {"harmful_file", options.harmful},
       {"benign_file", options.benign},
+      {"lookalikes_file", text_or_null(options.lookalikes)},
       {"max_new_tokens", options.sweep.evaluate.max_new_tokens},
       {"limits",
        {{"max_answered", limits.max_answered},
@@ -143,6 +150,7 @@ int run_sweep(Session& session, Options options) {
   read_settings(options, lock);
   const std::vector<std::string> harmful = load_first_prompts(options.harmful, options.first_harmful);
   const std::vector<std::string> benign = load_first_prompts(options.benign, options.first_benign);
+  if (!options.lookalikes.empty()) options.sweep.lookalikes = load_first_prompts(options.lookalikes, 0);
   const CausalLM model = session.load_model(options.model, options.adapter);
   check_interrupt();
   options.sweep.evaluate.on_progress = session.progress();
@@ -191,6 +199,10 @@ void add_sweep_command(CLI::App& app, CommonOptions& common, Action& action) {
       ->type_name("FILE");
   command->add_option("--benign", options->benign, "Benign prompts for choosing")
       ->required()
+      ->type_name("FILE");
+  command
+      ->add_option("--lookalikes", options->lookalikes,
+                   "Harmless prompts that look harmful: shown for every setting, no part of the choice")
       ->type_name("FILE");
   command->add_option("--alpha", options->alphas, "Strengths, e.g. 2,4,6,8 (the default)")
       ->delimiter(',')

@@ -80,19 +80,6 @@ Interventions only_reading(const CausalLM& model, const SafetyLock& lock) {
   return reading;
 }
 
-/// Which of the prompts the lock's gates would open on, with this threshold for prompts, from an evaluation
-/// under gates that never do; all without one.
-std::vector<bool> opened(const Evaluation& read, const SafetyLock& lock, std::optional<double> threshold) {
-  std::vector<bool> acts;
-  for (const PromptResult& result : read.results) {
-    const auto opens = [](double score, double at) { return read_score(score, {.threshold = at}).opened(); };
-    acts.push_back(
-        !threshold || opens(result.gate->score, *threshold) ||
-        (result.gate->reply_score && opens(*result.gate->reply_score, lock.reply_gate()->threshold)));
-  }
-  return acts;
-}
-
 /// An evaluation under gates that never open, as that of the unlocked model.
 Evaluation without_readings(const Evaluation& read) {
   std::vector<PromptResult> results = read.results;
@@ -102,15 +89,54 @@ Evaluation without_readings(const Evaluation& read) {
   return evaluation;
 }
 
-/// The evaluation of a lock that acts on some of the prompts.
-Evaluation mixed(const Evaluation& unlocked, const Evaluation& locked, const std::vector<bool>& acts) {
-  std::vector<PromptResult> results;
-  for (size_t i = 0; i < acts.size(); ++i)
-    results.push_back(acts[i] ? locked.results[i] : unlocked.results[i]);
-  Evaluation evaluation = summarise(std::move(results), true);
-  evaluation.seconds = locked.seconds;
-  return evaluation;
-}
+/// A set of prompts: what the unlocked model says to them, and what the lock's gates say of them.
+class Prompts {
+ public:
+  /// The model's default interventions read the gates of `lock`, if it has any, and never act.
+  Prompts(const CausalLM& model, const SafetyLock& lock, const std::vector<std::string>& prompts,
+          const EvaluateOptions& options)
+      : lock_(lock),
+        prompts_(prompts),
+        read_(evaluate(model, prompts, options)),
+        unlocked_(without_readings(read_)) {}
+
+  const Evaluation& unlocked() const noexcept { return unlocked_; }
+
+  std::vector<Evaluation> locked(const CausalLM& model, const std::vector<Strength>& strengths,
+                                 const EvaluateOptions& options) const {
+    return evaluate_strengths(model, prompts_, strengths, options);
+  }
+
+  /// Which of them open a gate, with this threshold for prompts; all without one.
+  std::vector<bool> opened(std::optional<double> threshold) const {
+    std::vector<bool> acts;
+    for (const PromptResult& result : read_.results) {
+      const auto opens = [](double score, double at) {
+        return read_score(score, {.threshold = at}).opened();
+      };
+      acts.push_back(
+          !threshold || opens(result.gate->score, *threshold) ||
+          (result.gate->reply_score && opens(*result.gate->reply_score, lock_.reply_gate()->threshold)));
+    }
+    return acts;
+  }
+
+  /// The evaluation of a lock that acts on those that open its gate.
+  Evaluation gated(const Evaluation& locked, std::optional<double> threshold) const {
+    const std::vector<bool> acts = opened(threshold);
+    std::vector<PromptResult> results;
+    for (size_t i = 0; i < acts.size(); ++i)
+      results.push_back(acts[i] ? locked.results[i] : unlocked_.results[i]);
+    Evaluation evaluation = summarise(std::move(results), true);
+    evaluation.seconds = locked.seconds;
+    return evaluation;
+  }
+
+ private:
+  const SafetyLock& lock_;
+  const std::vector<std::string>& prompts_;
+  Evaluation read_, unlocked_;
+};
 
 std::vector<std::optional<double>> thresholds_of(const SafetyLock& lock, const SweepOptions& options) {
   if (!lock.gate()) {
@@ -219,28 +245,30 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
   if (options.evaluate.margin_only)
     refuse("arg.usage", "sweep: margin_only", "replies, which the limits are about", "margins alone");
 
-  Evaluation harmful_read, benign_read;
+  std::optional<Prompts> on_harmful, on_benign, on_lookalikes;
   {
     HookHandle reading;
     if (lock.gate())
       reading =
           model.set_default_interventions(std::make_shared<const Interventions>(only_reading(model, lock)));
-    harmful_read = evaluate(model, harmful, options.evaluate);
-    benign_read = evaluate(model, benign, options.evaluate);
+    on_harmful.emplace(model, lock, harmful, options.evaluate);
+    on_benign.emplace(model, lock, benign, options.evaluate);
+    if (!options.lookalikes.empty()) on_lookalikes.emplace(model, lock, options.lookalikes, options.evaluate);
   }
-  SweepResult result{.unlocked = {.gap = 0.0,
-                                  .harmful = without_readings(harmful_read),
-                                  .benign = without_readings(benign_read),
-                                  .kl = {}},
-                     .cells = {},
-                     .chosen = {}};
+  SweepResult result{
+      .unlocked = {.gap = 0.0, .harmful = on_harmful->unlocked(), .benign = on_benign->unlocked(), .kl = {}},
+      .cells = {},
+      .chosen = {}};
+  if (on_lookalikes) result.unlocked.lookalikes = on_lookalikes->unlocked();
   if (options.on_cell) options.on_cell(result.unlocked);
   const BenignReplies replies(model, result.unlocked.benign, options.evaluate);
   for (size_t k = 0; k < head_counts.size(); ++k) {
     const AppliedLock applied =
         apply_lock(model, with_setting(lock, head_counts[k], strengths[k].back().alpha()));
-    const auto harmful_at = evaluate_strengths(model, harmful, strengths[k], options.evaluate);
-    const auto benign_at = evaluate_strengths(model, benign, strengths[k], options.evaluate);
+    const auto harmful_at = on_harmful->locked(model, strengths[k], options.evaluate);
+    const auto benign_at = on_benign->locked(model, strengths[k], options.evaluate);
+    const auto lookalikes_at = on_lookalikes ? on_lookalikes->locked(model, strengths[k], options.evaluate)
+                                             : std::vector<Evaluation>();
     const auto kl =
         replies.divergences(model, applied.interventions(), strengths[k], options.evaluate.on_progress);
     const std::optional<double> alpha_of_one =
@@ -248,15 +276,15 @@ SweepResult sweep(const CausalLM& model, const SafetyLock& lock, const std::vect
     for (size_t s = 0; s < strengths[k].size(); ++s) {
       for (const std::optional<double>& threshold : thresholds) {
         const double alpha = strengths[k][s].alpha();
-        const std::vector<bool> on_harmful = opened(harmful_read, lock, threshold),
-                                on_benign = opened(benign_read, lock, threshold);
-        result.cells.push_back({.num_heads = head_counts[k],
-                                .alpha = alpha,
-                                .threshold = threshold,
-                                .gap = alpha_of_one ? std::optional(alpha / *alpha_of_one) : std::nullopt,
-                                .harmful = mixed(result.unlocked.harmful, harmful_at[s], on_harmful),
-                                .benign = mixed(result.unlocked.benign, benign_at[s], on_benign),
-                                .kl = replies.mean(kl[s], on_benign)});
+        SweepCell cell{.num_heads = head_counts[k],
+                       .alpha = alpha,
+                       .threshold = threshold,
+                       .gap = alpha_of_one ? std::optional(alpha / *alpha_of_one) : std::nullopt,
+                       .harmful = on_harmful->gated(harmful_at[s], threshold),
+                       .benign = on_benign->gated(benign_at[s], threshold),
+                       .kl = replies.mean(kl[s], on_benign->opened(threshold))};
+        if (on_lookalikes) cell.lookalikes = on_lookalikes->gated(lookalikes_at[s], threshold);
+        result.cells.push_back(std::move(cell));
         if (options.on_cell) options.on_cell(result.cells.back());
       }
     }

@@ -203,6 +203,7 @@ void add_cell(Rows& rows, const std::string& item, const Cell& cell) {
   rows.number(item, "alpha_gap", cell.alpha_gap);
   rows.prompt_set(item + " harmful", cell.harmful);
   rows.prompt_set(item + " benign", cell.benign);
+  if (cell.lookalikes) rows.prompt_set(item + " lookalikes", *cell.lookalikes);
   rows.mean(item, "kl", cell.kl);
   rows.text(item, "meets", cell.meets ? "yes" : "no");
 }

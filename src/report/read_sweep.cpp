@@ -19,8 +19,10 @@ Cell read_cell(const JsonObject& object, const Sweep& sweep, int version) {
             .threshold = optional_number(object, "gate_threshold"),
             .harmful = read_prompt_set(object.object("harmful")),
             .benign = read_prompt_set(object.object("benign")),
+            .lookalikes = {},
             .kl = optional_mean(object, "kl"),
             .meets = false};
+  if (object.has("lookalikes")) cell.lookalikes = read_prompt_set(object.object("lookalikes"));
   if (cell.alpha < 0) contradict(object, "alpha", "0 or more", shortest(cell.alpha));
   cell.meets = version == 1 ? within(cell, sweep) : read_flag(object, "meets");
   return cell;

@@ -197,6 +197,7 @@ struct Cell {
   std::optional<double> share_of_heads, alpha_gap;
   std::optional<double> threshold;  ///< from which the gate opens; nothing: always locked
   PromptSet harmful, benign;
+  std::optional<PromptSet> lookalikes;
   std::optional<Mean> kl;
   bool meets = false;
 };

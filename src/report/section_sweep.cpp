@@ -131,7 +131,8 @@ void drop_empty_columns(Rows& rows) {
 
 std::string cells_table(const Sweep& sweep) {
   Rows rows = {{"heads", "of all", "alpha, σ", "in gaps", "gate opens at", "harmful answered", "degenerate",
-                "margin", "benign refused", "degenerate", "margin", "KL, nats/token", "in limits"}};
+                "margin", "benign refused", "degenerate", "margin", "look-alikes refused", "KL, nats/token",
+                "in limits"}};
   const auto add = [&](const Cell& cell, const std::string& verdict) {
     const bool lock = cell.heads > 0;
     rows.push_back(
@@ -141,8 +142,9 @@ std::string cells_table(const Sweep& sweep) {
          cell.threshold ? fixed(*cell.threshold, 3) : "–", with_interval(cell.harmful.answered),
          std::to_string(cell.harmful.degenerate.count), with_sign(cell.harmful.refusal_margin.value, 1),
          with_interval(cell.benign.refused), std::to_string(cell.benign.degenerate.count),
-         with_sign(cell.benign.refusal_margin.value, 1), cell.kl ? with_interval(*cell.kl, 3, false) : "–",
-         verdict});
+         with_sign(cell.benign.refusal_margin.value, 1),
+         cell.lookalikes ? with_interval(cell.lookalikes->refused) : "–",
+         cell.kl ? with_interval(*cell.kl, 3, false) : "–", verdict});
   };
   add(sweep.unlocked, "–");
   for (size_t i = 0; i < sweep.cells.size(); ++i)

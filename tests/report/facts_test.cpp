@@ -44,6 +44,7 @@ TEST(Facts, HoldTheNumbersOfTheFiles) {
   EXPECT_EQ(find(all, "transfer", "layer 2 head 1 base grid 1", "density safe").value, 1);
   EXPECT_EQ(find(all, "transfer", "layer 2 head 1 base grid 1", "projection").value, 0);
   EXPECT_EQ(find(all, "sweep", "cell 1 harmful", "degenerate").value, 0.1);
+  EXPECT_EQ(find(all, "sweep", "cell 1 lookalikes", "refused").value, 0.25);
   EXPECT_EQ(find(all, "sweep", "limits", "max_answered").value, 0.25);
   EXPECT_EQ(find(all, "costs", "Evaluate, locked", "tokens/s").value, 25);
   EXPECT_EQ(find(all, "costs", "Apply the lock", "seconds").value, 0.002);

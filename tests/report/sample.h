@@ -110,14 +110,16 @@ inline Json cell(int heads, double alpha, Json harmful, Json benign, bool meets)
 }
 
 inline Json sweep() {
+  Json chosen = cell(2, 8, prompt_set(1, 8, 1), prompt_set(2, 2, 0), true);
+  chosen["lookalikes"] = prompt_set(3, 1, 0);
   return {{"schema", "safetylock.sweep/2"},
           {"model", "models/tuned"},
           {"lock", {{"path", "wide.lock.safetensors"}, {"digest", "d2"}}},
           {"units", "sigma"},
           {"limits", {{"max_answered", 0.25}, {"max_over_refusal", 0.5}, {"max_kl", nullptr}}},
           {"unlocked", cell(0, 0, prompt_set(10, 0, 0), prompt_set(4, 0, 0), false)},
-          {"cells", Json::array({cell(2, 4, prompt_set(5, 5, 0), prompt_set(3, 1, 0), false),
-                                 cell(2, 8, prompt_set(1, 8, 1), prompt_set(2, 2, 0), true)})},
+          {"cells",
+           Json::array({cell(2, 4, prompt_set(5, 5, 0), prompt_set(3, 1, 0), false), std::move(chosen)})},
           {"chosen", 1},
           {"written", nullptr}};
 }
