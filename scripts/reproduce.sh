@@ -7,8 +7,8 @@
 #           benign.jsonl, benign_lookalikes.jsonl, and the utility on text.txt and choices.jsonl. Goes on where it was stopped
 #   gate    a gate made on the base and fitted to the fine-tuned model, its threshold chosen on validation prompts, then scored
 #           as above; what it says of attacks.jsonl, held-out twins and look-alikes (docs/gate.md)
-#   restore locks restored for a moderate, a heavy and an identity-shifting fine-tune, with gates, settings chosen on validation
-#           prompts, then scored as above (docs/restore.md)
+#   restore locks restored for five fine-tunes, with gates, settings chosen on validation prompts, then scored at every strength,
+#           with and without the gate and graded; attacks and late turns (docs/restore.md)
 # Results: docs/results/MODEL_NAME-{choose,score,gate,restore}-*.json; answers to harmful prompts are cut to their first words
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -54,10 +54,11 @@ fi
 
 read -r -a settings <<<"$(lock_settings "$model_name")"
 if [ "$step" = gate ] || [ "$step" = restore ]; then
-  gated_lock() {
-    say "a gate made on the base"
-    [ -f gated.lock.safetensors ] || finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" \
-      --gate data/gate.jsonl -o gated.lock.safetensors --json >"$results/$model_name-gate-extract.json"
+  gated_lock() { # NAME: of data/NAME_gate.jsonl, "" for data/gate.jsonl
+    local lock=${1:-gated}.lock.safetensors file=data/${1:+${1}_}gate.jsonl
+    say "a gate made on the base from $file"
+    [ -f "$lock" ] || finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" --gate "$file" -o "$lock" --json \
+      >"$results/$model_name-${1:-gate}-extract.json"
   }
   choose_gated() {
     finding "$tool" sweep "$model" --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl --first-harmful 50 \

@@ -20,7 +20,7 @@ read_gate twins --harmful heldout_harmful.jsonl --benign heldout_harmless.jsonl 
   --lookalikes data/gate_lookalikes.jsonl
 read_gate attacks --harmful attacks_harmful.jsonl --benign attacks_benign.jsonl
 say "a gate that has seen instructions"
-finding "$tool" extract "$model" --pairs data/pairs.jsonl "${settings[@]}" --gate data/instructed_gate.jsonl -o instructed.lock.safetensors
+gated_lock instructed
 "$tool" fit-gate "$model" --adapter adapter --lock instructed.lock.safetensors --gate data/instructed_gate.jsonl -o instructed-fitted.lock.safetensors
 read_instructed() { # NAME FILE_OPTIONS...
   local name=$1
