@@ -27,6 +27,20 @@ SAFETYLOCK_KERNEL void store(const Four& values, at::BFloat16* to) {
   std::memcpy(to, &halves, sizeof halves);
 }
 
+SAFETYLOCK_KERNEL void add(const float* bias, Four& to) {
+  Four four;
+  std::memcpy(&four, bias, sizeof four);
+  to += four;
+}
+SAFETYLOCK_KERNEL void add(const at::Half* bias, Four& to) {
+  for (int i = 0; i < 4; ++i) to[i] += static_cast<float>(bias[i]);
+}
+SAFETYLOCK_KERNEL void add(const at::BFloat16* bias, Four& to) {
+  FourHalves halves;
+  std::memcpy(&halves, bias, sizeof halves);
+  to += std::bit_cast<Four>(__builtin_convertvector(halves, FourBits) << 16);
+}
+
 /// The sums of four vectors of eight.
 SAFETYLOCK_KERNEL Four sums(const Eight& a, const Eight& b, const Eight& c, const Eight& d) {
   const Eight ab = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13) +
@@ -69,9 +83,7 @@ SAFETYLOCK_KERNEL void tile(const Product<T>& p, std::int64_t i, std::int64_t j)
         for (int one = 0; one < 4; ++one)
           four[one] += static_cast<float>(w[(c + one) * p.in + rest]) * x[r * p.in + rest];
       }
-      if (p.bias != nullptr) {
-        for (int one = 0; one < 4; ++one) four[one] += static_cast<float>(p.bias[j + c + one]);
-      }
+      if (p.bias != nullptr) add(p.bias + j + c, four);
       store(four, p.y + (i + r) * p.out + j + c);
     }
   }
@@ -200,9 +212,7 @@ SAFETYLOCK_KERNEL_ENTRY void turned_columns(const Product<T>& p, std::int64_t be
     for (std::int64_t c = 0; c < 2 * kLanes; c += 4) {
       Four four;
       std::memcpy(&four, sums + i * 2 * kLanes + c, sizeof four);
-      if (p.bias != nullptr) {
-        for (int one = 0; one < 4; ++one) four[one] += static_cast<float>(p.bias[begin + c + one]);
-      }
+      if (p.bias != nullptr) add(p.bias + begin + c, four);
       store(four, p.y + i * p.out + begin + c);
     }
   }
