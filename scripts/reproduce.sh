@@ -36,12 +36,12 @@ choose() {
     --harmful data/harmful_validation.jsonl --benign benign_choose.jsonl --first-harmful 40 --first-benign 20 \
     --batch 20 "$@"
 }
+heldout=(--batch 25 --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl --lookalikes data/benign_lookalikes.jsonl)
 score() { # NAME ARGS...
   local name=$1
   shift
   say "$name"
-  "$tool" evaluate "$model" "$@" --batch 25 --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl \
-    --lookalikes data/benign_lookalikes.jsonl --text data/text.txt --choices data/choices.jsonl \
+  "$tool" evaluate "$model" "$@" "${heldout[@]}" --text data/text.txt --choices data/choices.jsonl \
     -o "$results/$model_name-score-$name.json"
 }
 if [ "$step" = choose ]; then

@@ -13,12 +13,10 @@ restore_on() { # NAME STRENGTHS MOST_MISTAKES GET_ADAPTER_OPTIONS...
   local tried=(--adapter "$name" --lock "restored-$name.lock.safetensors" --heads 100% --alpha "$strengths" --gate-threshold 0.2,0.3,0.5)
   choose_gated "${tried[@]}" --max-answered "$most" --max-over-refusal "$most" --write-lock "restored-$name-chosen.lock.safetensors" \
     -o "$results/$model_name-restore-choose-$name.json"
-  finding "$tool" sweep "$model" "${tried[@]}" --batch 25 --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl \
-    --lookalikes data/benign_lookalikes.jsonl -o "$results/$model_name-restore-score-$name.json"
+  finding "$tool" sweep "$model" "${tried[@]}" "${heldout[@]}" -o "$results/$model_name-restore-score-$name.json"
   chosen_alpha=$("$tool" inspect "restored-$name-chosen.lock.safetensors" --json | "$python" -c 'import json, sys; print(json.load(sys.stdin)["alpha"])')
   "$tool" evaluate "$model" --adapter "$name" --lock "restored-$name.lock.safetensors" --alpha "$chosen_alpha" --gate-threshold 0.5 \
-    --gate-ramp 2 --locked-only --batch 25 --harmful data/harmful_heldout.jsonl --benign benign_score.jsonl \
-    --lookalikes data/benign_lookalikes.jsonl --base "$model" -o "$results/$model_name-restore-graded-$name.json"
+    --gate-ramp 2 --locked-only "${heldout[@]}" --base "$model" -o "$results/$model_name-restore-graded-$name.json"
   "$tool" evaluate "$model" --adapter "$name" --lock "restored-$name-chosen.lock.safetensors" --text data/text.txt --choices data/choices.jsonl \
     -o "$results/$model_name-restore-text-$name.json"
 }

@@ -2,7 +2,7 @@
 """Prints the tables of docs/restore.md from what reproduce.sh restore wrote. Usage: restore_table.py MODEL_NAME"""
 import sys
 
-from results_table import RESULTS, counted, load, rate, row
+from results_table import load, rate, row
 
 FINE_TUNES = ("mild", "moderate", "heavy", "identity", "ordinary")
 GATE = 0.2  # shown beside a choice without one
