@@ -291,7 +291,7 @@ class Bench {
                       }));
     }
     const at::Tensor a = at::randn({2048, 2048}).to(dtype), b = at::randn({2048, 2048}).to(dtype);
-    for (int i = 0; i < 3; ++i) product = std::min(product, seconds_of([&] { at::mm(a, b.t()); }));
+    for (int i = 0; i < 10; ++i) product = std::min(product, seconds_of([&] { at::mm(a, b.t()); }));
     return {{"bytes_per_second", static_cast<double>(memory.nbytes()) / read},
             {"flop_per_second", 2.0 * 2048 * 2048 * 2048 / product}};
   }

@@ -18,6 +18,27 @@ std::string shape_text(const at::Tensor& tensor) {
   return text + "]";
 }
 
+/// A head's rows lie too far apart for the processor to see the next ones coming.
+constexpr std::int64_t kRowsAhead = 16;
+
+void ask_for(const void* row, std::int64_t bytes) {
+  constexpr std::int64_t kLine = 64;
+  for (std::int64_t b = 0; b < bytes; b += kLine) __builtin_prefetch(static_cast<const char*>(row) + b);
+}
+
+/// n values, then zeros up to `padded`. Whether the sum is finite: it is not when any value is not.
+template <typename T>
+bool widen(const T* from, std::int64_t n, double* to, std::int64_t padded) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t j = 0; j < n; ++j) {
+    to[j] = static_cast<double>(from[j]);
+    sum += to[j];
+  }
+  std::fill(to + n, to + padded, 0.0);
+  return std::isfinite(sum);
+}
+
 }  // namespace
 
 HeadValues::HeadValues(const at::Tensor& values, const char* function) {
@@ -41,19 +62,14 @@ HeadValues::HeadValues(const at::Tensor& values, const char* function) {
 
 void HeadValues::gather(std::int64_t head, std::vector<double>& out) const {
   const std::int64_t stride = padded_row_length(dim_);
-  out.assign(static_cast<size_t>(rows_ * stride), 0.0);
+  out.resize(static_cast<size_t>(rows_ * stride));
   bool finite = true;
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, values_.scalar_type(), "gather", [&] {
     const scalar_t* from = values_.const_data_ptr<scalar_t>() + head * dim_;
     for (std::int64_t i = 0; i < rows_; ++i) {
-      const scalar_t* row = from + i * heads_ * dim_;
-      double* to = out.data() + i * stride;
-      double sum = 0;  // not finite when any value is not
-      for (std::int64_t j = 0; j < dim_; ++j) {
-        to[j] = static_cast<double>(row[j]);
-        sum += to[j];
-      }
-      finite = finite && std::isfinite(sum);
+      if (i + kRowsAhead < rows_)
+        ask_for(from + (i + kRowsAhead) * heads_ * dim_, dim_ * static_cast<std::int64_t>(sizeof(scalar_t)));
+      finite = widen(from + i * heads_ * dim_, dim_, out.data() + i * stride, stride) && finite;
     }
   });
   if (finite) return;

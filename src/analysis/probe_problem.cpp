@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace safetylock {
 namespace {
 
-double sigmoid(double z) {
-  return 1.0 / (1.0 + std::exp(-z));
-}
-
-double log_loss(double signed_margin) {
-  return signed_margin > 0 ? std::log1p(std::exp(-signed_margin))
-                           : std::log1p(std::exp(signed_margin)) - signed_margin;
+/// The smaller of p and 1 - p for each margin, so that no rounding next to 1 gets into p (1 - p).
+std::vector<double> smaller_probabilities(const std::vector<double>& margins) {
+  std::vector<double> p(margins.size());
+  for (size_t i = 0; i < p.size(); ++i) p[i] = -std::abs(margins[i]);
+  sigmoids(p.data(), static_cast<std::int64_t>(p.size()), p.data());
+  return p;
 }
 
 }  // namespace
@@ -64,11 +64,11 @@ void ProbeProblem::evaluate(const std::vector<double>& v, std::vector<double>& m
 
 std::vector<double> ProbeProblem::hessian(const std::vector<double>& margins) const {
   const size_t dim = mean_.size();
-  std::vector<double> curvature(margins.size());
+  std::vector<double> curvature = smaller_probabilities(margins);
   double total = 0;
-  for (size_t i = 0; i < margins.size(); ++i) {
-    curvature[i] = sigmoid(margins[i]) * sigmoid(-margins[i]);
-    total += curvature[i];
+  for (double& p : curvature) {
+    p *= 1.0 - p;
+    total += p;
   }
   std::vector<double> first(dim);
   accumulate_rows(rows_, curvature.data(), first.data());
@@ -96,10 +96,12 @@ ProbeProblem::Slopes ProbeProblem::along(const std::vector<double>& v, const std
     s.first += a * (v[j] + t * d[j]);
     s.second += a * d[j];
   }
+  std::vector<double> p(z.size());
+  for (size_t i = 0; i < z.size(); ++i) p[i] = z[i] + t * u[i];
+  sigmoids(p.data(), static_cast<std::int64_t>(p.size()), p.data());
   for (size_t i = 0; i < z.size(); ++i) {
-    const double p = sigmoid(z[i] + t * u[i]);
-    s.first += (p - static_cast<double>(labels_[i])) * u[i];
-    s.second += p * (1.0 - p) * u[i] * u[i];
+    s.first += (p[i] - static_cast<double>(labels_[i])) * u[i];
+    s.second += p[i] * (1.0 - p[i]) * u[i] * u[i];
   }
   return s;
 }
@@ -107,8 +109,16 @@ ProbeProblem::Slopes ProbeProblem::along(const std::vector<double>& v, const std
 double ProbeProblem::objective(const std::vector<double>& v, const std::vector<double>& margins) const {
   double penalty = 0;
   for (size_t j = 0; j < mean_.size(); ++j) penalty += v[j] * v[j] * scale_[j] * scale_[j];
-  double loss = 0;
-  for (size_t i = 0; i < margins.size(); ++i) loss += log_loss(labels_[i] == 1 ? margins[i] : -margins[i]);
+  // log(1 + e^-m) = max(-m, 0) - log(1 - p) with the smaller p, at most 1/2: a few hundred of them can be
+  // multiplied before one logarithm.
+  constexpr size_t kAtOnce = 512;
+  const std::vector<double> p = smaller_probabilities(margins);
+  double loss = 0, product = 1;
+  for (size_t i = 0; i < margins.size(); ++i) {
+    loss += std::max(labels_[i] == 1 ? -margins[i] : margins[i], 0.0);
+    product *= 1.0 - p[i];
+    if (i % kAtOnce + 1 == kAtOnce || i + 1 == margins.size()) loss -= std::log(std::exchange(product, 1.0));
+  }
   return loss + 0.5 * inverse_C_ * penalty;
 }
 
@@ -126,7 +136,7 @@ double ProbeProblem::suboptimality_bound(const std::vector<double>& gradient,
   double squares = 0;
   for (size_t j = 0; j < mean_.size(); ++j) squares += (gradient[j] / scale_[j]) * (gradient[j] / scale_[j]);
   double curvature = 0;
-  for (const double z : margins) curvature += sigmoid(z) * sigmoid(-z);
+  for (const double p : smaller_probabilities(margins)) curvature += p * (1.0 - p);
   const double intercept = gradient.back() / scale_.back();
   return 0.5 * squares / inverse_C_ + 0.5 * intercept * intercept / curvature;
 }

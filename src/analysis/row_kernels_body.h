@@ -16,6 +16,30 @@ SAFETYLOCK_KERNEL double sum(const Lanes& v) {
   return first + ((v[kLanes - 4] + v[kLanes - 2]) + (v[kLanes - 3] + v[kLanes - 1]));
 }
 
+/// The sums of four vectors: two shuffles and an addition for two of them at a time.
+template <typename V>
+SAFETYLOCK_KERNEL void store_sums(const V (&v)[4], double offset, double* to) {
+  using Four = double __attribute__((vector_size(32)));
+  Four four;
+  if constexpr (sizeof(V) == sizeof(Four)) {
+    const V ab =
+        __builtin_shufflevector(v[0], v[1], 0, 4, 2, 6) + __builtin_shufflevector(v[0], v[1], 1, 5, 3, 7);
+    const V cd =
+        __builtin_shufflevector(v[2], v[3], 0, 4, 2, 6) + __builtin_shufflevector(v[2], v[3], 1, 5, 3, 7);
+    four = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  } else {
+    const V ab = __builtin_shufflevector(v[0], v[1], 0, 8, 2, 10, 4, 12, 6, 14) +
+                 __builtin_shufflevector(v[0], v[1], 1, 9, 3, 11, 5, 13, 7, 15);
+    const V cd = __builtin_shufflevector(v[2], v[3], 0, 8, 2, 10, 4, 12, 6, 14) +
+                 __builtin_shufflevector(v[2], v[3], 1, 9, 3, 11, 5, 13, 7, 15);
+    const V all = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
+                  __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+    four = __builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7);
+  }
+  four += offset;
+  std::memcpy(to, &four, sizeof four);
+}
+
 // Several rows at a time, so that w (or out) is loaded once for all of them.
 template <std::int64_t kRows>
 SAFETYLOCK_KERNEL void multiply_some(const RowView& rows, std::int64_t i, const double* w, double offset,
@@ -32,7 +56,11 @@ SAFETYLOCK_KERNEL void multiply_some(const RowView& rows, std::int64_t i, const 
       s[r] += xj * wj;
     }
   }
-  for (std::int64_t r = 0; r < kRows; ++r) out[i + r] = sum(s[r]) + offset;
+  if constexpr (kRows == 4) {
+    store_sums(s, offset, out + i);
+  } else {
+    for (std::int64_t r = 0; r < kRows; ++r) out[i + r] = sum(s[r]) + offset;
+  }
 }
 
 template <std::int64_t kRows>

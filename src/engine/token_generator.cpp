@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/sampling.h"
+#include "model/kernels/scratch.h"
 
 namespace safetylock {
 
@@ -24,6 +25,7 @@ TokenGenerator::TokenGenerator(const CausalLM::Impl& model, std::map<std::int64_
 
 std::vector<TokenResult> TokenGenerator::run() {
   const c10::InferenceMode inference;
+  const ScratchScope scratch;
   while (finished_ < requests_.size()) {
     report_progress();
     const bool free_slot = static_cast<std::int64_t>(active_.size()) < cache_.slots();
@@ -247,7 +249,7 @@ at::Tensor TokenGenerator::last_hidden(const PackedBatch& batch, const Steering&
 
 void TokenGenerator::continue_after(const at::Tensor& hidden, size_t first) {
   const at::Tensor logits =
-      at::empty({hidden.size(0), model_.decoder.config.vocab_size}, hidden.options().dtype(at::kFloat));
+      scratch({hidden.size(0), model_.decoder.config.vocab_size}, hidden.options().dtype(at::kFloat));
   logits_into(model_.decoder, hidden, logits);
   continue_with(logits, first);
 }

@@ -25,6 +25,22 @@ bool is_decode_step(const PackedBatch& batch) {
   return true;
 }
 
+/// Where a segment's keys lie: its parents', then what the cache holds, then its own.
+std::vector<SegmentRows> segment_rows(const PackedBatch& batch, const KvCache* cache) {
+  std::vector<SegmentRows> all;
+  for (const Segment& segment : batch.segments) {
+    SegmentRows rows{.begin = segment.begin, .length = segment.length, .earlier = {}};
+    for (const size_t parent : segment.parents) {
+      const Segment& p = batch.segments[parent];
+      rows.earlier.push_back({.cached = false, .begin = p.begin, .length = p.length});
+    }
+    if (const std::int64_t held = cached(cache, segment); held > 0)
+      rows.earlier.push_back({.cached = true, .begin = segment.slot * cache->capacity(), .length = held});
+    all.push_back(std::move(rows));
+  }
+  return all;
+}
+
 constexpr double kNegativeInfinity = -std::numeric_limits<double>::infinity();
 
 /// [length, earlier + length]: 0 where a query may look, all earlier keys and its own kind causally, of these
@@ -75,34 +91,43 @@ AttentionPlan::AttentionPlan(const ModelConfig& config, const PackedBatch& batch
       rows.push_back(segment.slot * cache->capacity() + cached(cache, segment) + t);
   }
   if (!rows.empty()) cache_rows_ = at::tensor(rows, at::kLong).to(options.device());
+  if (!decoding_ && options.device().is_cpu()) segments_ = segment_rows(batch, cache);
   all_ = visible_in(0, options);
   if (!config.sliding_layers.empty()) window_ = visible_in(config.sliding_window, options);
 }
 
 AttentionPlan::Visibility AttentionPlan::visible_in(std::int64_t window,
                                                     const at::TensorOptions& options) const {
-  Visibility visible;
-  visible.masks.resize(batch_.segments.size());
-  std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> made;
-  for (size_t i = 0; i < batch_.segments.size(); ++i) {
-    const Segment& segment = batch_.segments[i];
-    std::int64_t earlier = cached(cache_, segment);
-    if (decoding_) {
-      const std::int64_t end = earlier + segment.length;
+  Visibility visible{.window = window, .keys = {}, .decode_mask = {}, .masks = {}};
+  const bool on_cpu = options.device().is_cpu();
+  if (decoding_) {
+    for (const Segment& segment : batch_.segments) {
+      const std::int64_t end = cached(cache_, segment) + segment.length;
       visible.keys.push_back({window > 0 ? std::max<std::int64_t>(0, end - window) : 0, end});
-      continue;
     }
+    if (!on_cpu) visible.decode_mask = range_mask(visible.keys, options);
+  } else if (!on_cpu) {
+    visible.masks = masks_of(window, options);
+  }
+  return visible;
+}
+
+std::vector<at::Tensor> AttentionPlan::masks_of(std::int64_t window, const at::TensorOptions& options) const {
+  std::vector<at::Tensor> masks;
+  std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> made;
+  for (const Segment& segment : batch_.segments) {
+    at::Tensor& mask = masks.emplace_back();
+    std::int64_t earlier = cached(cache_, segment);
     for (const size_t parent : segment.parents) earlier += batch_.segments[parent].length;
     // scaled_dot_product_attention aligns is_causal to the upper left: right only where all keys are the
     // segment's own.
     const bool cut = window > 0 && earlier + segment.length > window;
     if (!cut && (earlier == 0 || segment.length == 1)) continue;
-    at::Tensor& mask = made[{segment.length, earlier}];
-    if (!mask.defined()) mask = causal_mask(segment.length, earlier, cut ? window : 0, options);
-    visible.masks[i] = mask;
+    at::Tensor& known = made[{segment.length, earlier}];
+    if (!known.defined()) known = causal_mask(segment.length, earlier, cut ? window : 0, options);
+    mask = known;
   }
-  if (decoding_ && !options.device().is_cpu()) visible.decode_mask = range_mask(visible.keys, options);
-  return visible;
+  return masks;
 }
 
 /// By operators on the device alone: they can be recorded, and see the positions of the day when replayed.
@@ -112,10 +137,15 @@ AttentionPlan::Visibility AttentionPlan::visible_over_buffers(std::int64_t windo
   const at::Tensor position = batch_.positions.unsqueeze(1);
   at::Tensor outside = key > position;
   if (window > 0) outside = outside.logical_or(key <= position - window);
-  Visibility visible;
+  Visibility visible{.window = window, .keys = {}, .decode_mask = {}, .masks = {}};
   visible.decode_mask =
       at::zeros(outside.sizes(), options).masked_fill_(outside, kNegativeInfinity).unsqueeze(1).unsqueeze(1);
   return visible;
+}
+
+ScoreRule AttentionPlan::score_rule() const {
+  return {.scale = static_cast<float>(config_.attention_scale()),
+          .softcap = static_cast<float>(config_.attn_logit_softcapping)};
 }
 
 at::Tensor AttentionPlan::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -123,6 +153,14 @@ at::Tensor AttentionPlan::attend(const at::Tensor& q, const at::Tensor& k, const
   const Visibility& visible = config_.slides(layer) ? window_ : all_;
   if (cache_rows_.defined()) cache_->write(layer, cache_rows_, k, v);
   if (decoding_) return decode(q, visible, layer);
+  if (!segments_.empty()) {
+    KeyValues kv{.keys = k, .values = v, .cached_keys = {}, .cached_values = {}};
+    if (cache_ != nullptr) {
+      kv.cached_keys = cache_->keys(layer);
+      kv.cached_values = cache_->values(layer);
+    }
+    return segment_attention(q, kv, segments_, visible.window, score_rule());
+  }
   const at::Tensor out = at::empty(q.sizes(), q.options());
   for (size_t i = 0; i < batch_.segments.size(); ++i) {
     const Segment& segment = batch_.segments[i];
@@ -175,9 +213,7 @@ at::Tensor AttentionPlan::attend_densely(const at::Tensor& q, const at::Tensor& 
 at::Tensor AttentionPlan::decode(const at::Tensor& q, const Visibility& visible, std::int64_t layer) const {
   const at::Tensor &keys = cache_->keys(layer), &values = cache_->values(layer);
   if (!visible.decode_mask.defined()) {
-    return decode_attention_cpu(q, keys, values, visible.keys,
-                                {.scale = static_cast<float>(config_.attention_scale()),
-                                 .softcap = static_cast<float>(config_.attn_logit_softcapping)});
+    return decode_attention_cpu(q, keys, values, visible.keys, score_rule());
   }
   const auto view = [&](const at::Tensor& side) {  // [B, G, longest, D]
     return side.narrow(0, 0, q.size(0)).narrow(1, 0, visible.decode_mask.size(3)).transpose(1, 2);

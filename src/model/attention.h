@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/kernels/decode_attention.h"
+#include "model/kernels/segment_attention.h"
 #include "model/kv_cache.h"
 #include "model/packed_batch.h"
 #include "model/torch_includes.h"
@@ -26,12 +27,16 @@ class AttentionPlan {
  private:
   /// What the layers of one kind share: those that see everything, or those that slide.
   struct Visibility {
-    /// A segment each: [length, earlier + length], 0 or -infinity; undefined where none is needed.
-    std::vector<at::Tensor> masks;
+    std::int64_t window = 0;     ///< 0: everything
     std::vector<KeyRange> keys;  ///< decoding: what each request sees, the new token included
     at::Tensor decode_mask;      ///< decoding, not with the CPU's kernel: [B, 1, 1, longest], 0 or -infinity
+    /// Not with the CPU's kernel, a segment each: [length, earlier + length], 0 or -infinity; undefined where
+    /// none is needed.
+    std::vector<at::Tensor> masks;
   };
   Visibility visible_in(std::int64_t window, const at::TensorOptions& options) const;
+  ScoreRule score_rule() const;
+  std::vector<at::Tensor> masks_of(std::int64_t window, const at::TensorOptions& options) const;
   Visibility visible_over_buffers(std::int64_t window, const at::TensorOptions& options) const;
   at::Tensor attend_segment(const Segment& segment, const at::Tensor& mask, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
@@ -44,7 +49,8 @@ class AttentionPlan {
   const KvCache* cache_;
   bool decoding_ = false;  ///< one token for each of the cache's first slots, in order
   Visibility all_;
-  Visibility window_;      ///< empty where no layer slides
+  Visibility window_;                  ///< empty where no layer slides
+  std::vector<SegmentRows> segments_;  ///< for the CPU's kernel
   at::Tensor cache_rows_;  ///< slot * C + position of each row; undefined when no segment has a slot
 };
 

@@ -65,25 +65,27 @@ at::Tensor DecoderPass::head_outputs(std::int64_t layer, const LayerWeights& w, 
 at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& w, const at::Tensor& x,
                                         const at::Tensor& z) const {
   const ModelConfig& c = decoder_.config;
-  at::Tensor attn_output = apply_linear(z.flatten(1), w.o_proj, w.o_proj_bias);
-  RowTerm lock = steering_.term(layer);
-  if (c.sandwich_norm || hooks_.any(HookPoint::attn_output, layer)) {
-    // The lock has acted: with sandwich norms it is normalised together with what the heads say.
-    add_term(attn_output, std::exchange(lock, {}));
+  RowTerm term = steering_.term(layer);
+  // With sandwich norms a lock is normalised together with what the heads say.
+  const bool acts_at_once = c.sandwich_norm || hooks_.any(HookPoint::attn_output, layer);
+  // A baked lock is a bias: it is added where a lock at run time would be, to the same bits and at its cost.
+  const bool bias_is_term = !acts_at_once && !term.vector.defined();
+  if (bias_is_term) term.vector = w.o_proj_bias;
+  at::Tensor attn_output = apply_linear(z.flatten(1), w.o_proj, bias_is_term ? at::Tensor() : w.o_proj_bias);
+  if (acts_at_once) {
+    add_term(attn_output, std::exchange(term, {}));
     show(HookPoint::attn_output, layer, attn_output);
     if (c.sandwich_norm) attn_output = rms_norm(attn_output, w.attn_output_norm, norm_rule(c));
   }
-  const ResidualNorm h = add_and_norm(x, attn_output, lock, w.mlp_norm, norm_rule(c));
-  at::Tensor out = at::empty(h.sum.sizes(), h.sum.options());
-  for (std::int64_t row = 0; row < out.size(0); row += kRowChunk) {
-    const std::int64_t rows = std::min(kRowChunk, out.size(0) - row);
+  ResidualNorm h = add_and_norm(x, attn_output, term, w.mlp_norm, norm_rule(c));
+  for (std::int64_t row = 0; row < x.size(0); row += kRowChunk) {
+    const std::int64_t rows = std::min(kRowChunk, x.size(0) - row);
     at::Tensor inner = mlp(c, w, h.normed.narrow(0, row, rows));
     if (c.sandwich_norm) inner = rms_norm(inner, w.mlp_output_norm, norm_rule(c));
-    at::Tensor part = out.narrow(0, row, rows);
-    at::add_out(part, h.sum.narrow(0, row, rows), inner);
+    add_rows(h.sum.narrow(0, row, rows), inner);
   }
-  show(HookPoint::block_output, layer, out);
-  return out;
+  show(HookPoint::block_output, layer, h.sum);
+  return h.sum;
 }
 
 at::Tensor DecoderPass::run() {

@@ -3,6 +3,7 @@
 
 #include "model/attention.h"
 #include "model/hook_registry.h"
+#include "model/kernels/scratch.h"
 #include "model/kv_cache.h"
 #include "model/packed_batch.h"
 #include "model/rope.h"
@@ -22,7 +23,7 @@ struct Decoder {
   at::ScalarType dtype() const { return c10::typeMetaToScalarType(options().dtype()); }
 };
 
-/// One pass. The referenced objects must outlive it. Run under c10::InferenceMode.
+/// One pass, all on one thread. The referenced objects must outlive it. Run under c10::InferenceMode.
 class DecoderPass {
  public:
   /// With a cache, segments with a slot continue what the cache holds; `finish` counts their tokens.
@@ -41,6 +42,7 @@ class DecoderPass {
  private:
   void show(HookPoint point, std::int64_t layer, at::Tensor& value) const;
 
+  ScratchScope scratch_;
   const Decoder& decoder_;
   const PackedBatch& batch_;
   const Steering& steering_;

@@ -1,5 +1,7 @@
 #include "model/kv_cache.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -20,9 +22,12 @@ void write_rows(const at::Tensor& to, const at::Tensor& rows, const at::Tensor& 
   const auto* const source = static_cast<const std::byte*>(from.const_data_ptr());
   const std::size_t stride = static_cast<size_t>(from.stride(0)) * from.element_size();
   const auto* const places = rows.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < rows.size(0); ++i)
-    std::memcpy(target + static_cast<size_t>(places[i]) * bytes, source + static_cast<size_t>(i) * stride,
-                bytes);
+  const auto rows_at_once = static_cast<std::int64_t>((1 << 16) / bytes + 1);
+  at::parallel_for(0, rows.size(0), rows_at_once, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      std::memcpy(target + static_cast<size_t>(places[i]) * bytes, source + static_cast<size_t>(i) * stride,
+                  bytes);
+  });
 }
 
 }  // namespace

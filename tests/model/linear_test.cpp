@@ -17,15 +17,14 @@ at::Tensor exact_product(const at::Tensor& x, const at::Tensor& w, const at::Ten
   return bias.defined() ? product + bias.to(at::kDouble) : product;
 }
 
-/// By its name in cpu_linear_instruction_sets().
-class CpuLinear : public testing::TestWithParam<std::string> {};
+class CpuLinear : public testing::TestWithParam<InstructionSet> {};
 
 // Every number of rows of a tile, columns and depths that no tile divides, every dtype.
 TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
   at::manual_seed(5);
   for (const auto& [dtype, unit] :
        {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
-    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 16, 32, 45, 64}) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 16, 32, 45, 64, 150}) {
       for (const auto& [in, out] : {std::pair{1, 1},
                                     {3, 5},
                                     {16, 4},
@@ -34,6 +33,7 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
                                     {577, 31},
                                     {1040, 70},
                                     {96, 63},
+                                    {1056, 48},
                                     {576, 100}}) {
         const at::Tensor x = at::randn({rows, in}).to(dtype), w = at::randn({out, in}).to(dtype);
         const at::Tensor bias = rows % 2 == 1 ? at::randn({out}).to(dtype) : at::Tensor();
@@ -54,7 +54,7 @@ TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
   at::manual_seed(6);
   const at::Tensor x = at::randn({31, 224}), w = at::randn({75, 224}), none;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const bool tiles = GetParam() == "amx" && dtype == at::kBFloat16;
+    const bool tiles = GetParam() == InstructionSet::amx && dtype == at::kBFloat16;
     const at::Tensor all = cpu_linear_with(GetParam(), x.to(dtype), w.to(dtype), none);
     for (const std::int64_t rows : {1, 2, 5, 20}) {
       if (tiles && rows < 5) continue;  // too few for tiles, and summed in another order
@@ -83,8 +83,8 @@ TEST_P(CpuLinear, CarriesWhatIsNotANumber) {
   EXPECT_EQ(z.narrow(0, 7, 13).abs().max().item<float>(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuLinear, testing::ValuesIn(cpu_linear_instruction_sets()),
-                         [](const auto& instance) { return instance.param; });
+INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuLinear, testing::ValuesIn(host_instruction_sets()),
+                         [](const auto& instance) { return std::string(name_of(instance.param)); });
 
 // More rows than are multiplied at once, and both sides of where libtorch's product takes over.
 TEST(Linear, EqualsTheProductInDoubleWhateverTheNumberOfRows) {

@@ -56,21 +56,25 @@ void with_type(at::ScalarType dtype, const F& f) {
   f.template operator()<at::Half>();
 }
 
-/// e^x for x <= 0 without a branch, so that compilers vectorise it: 2^n * e^f with |f| <= ln(2)/2 and the
-/// polynomial of Cephes' expf. Relative error below 2e-7; 0 to within that below -87.
-SAFETYLOCK_INLINE float exp_of_nonpositive(float x) {
-  x = x < -87.0F ? -87.0F : x;
-  constexpr float kRoundToInteger = 12582912.0F;  // 1.5 * 2^23
-  const float n = (x * 1.44269504F + kRoundToInteger) - kRoundToInteger;
-  const float f = (x - n * 0.693359375F) + n * 2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * f + 1.3981999507e-3F;
-  p = p * f + 8.3334519073e-3F;
-  p = p * f + 4.1665795894e-2F;
-  p = p * f + 1.6666665459e-1F;
-  p = p * f + 5.0000001201e-1F;
-  p = p * f * f + f + 1.0F;
+/// Of Cephes' expf: e^f for |f| <= ln(2)/2 is this polynomial times f^2, plus f + 1.
+constexpr float kExpPolynomial[] = {1.9875691500e-4F, 1.3981999507e-3F, 8.3334519073e-3F,
+                                    4.1665795894e-2F, 1.6666665459e-1F, 5.0000001201e-1F};
+constexpr float kLog2E = 1.44269504F, kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
+constexpr float kRoundToInteger = 12582912.0F;  ///< 1.5 * 2^23: what is added to it is rounded to an integer
+
+/// e^x for |x| <= 87 without a branch, so that compilers vectorise it: 2^n * e^f with |f| <= ln(2)/2.
+/// Relative error below 2e-7.
+SAFETYLOCK_INLINE float exp_within_range(float x) {
+  const float n = (x * kLog2E + kRoundToInteger) - kRoundToInteger;
+  const float f = (x - n * kLn2High) - n * kLn2Low;
+  constexpr const float* c = kExpPolynomial;
+  const float p = ((((((c[0] * f + c[1]) * f + c[2]) * f + c[3]) * f + c[4]) * f + c[5]) * f) * f + f + 1.0F;
   return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
+}
+
+/// e^x for x <= 0; below -87 it is as good as 0.
+SAFETYLOCK_INLINE float exp_of_nonpositive(float x) {
+  return exp_within_range(x < -87.0F ? -87.0F : x);
 }
 
 }  // namespace safetylock

@@ -6,15 +6,15 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/instruction_set.h"
 #include "model/kernels/lane_transpose.h"
+#include "model/kernels/scratch.h"
 #include "model/kernels/tile_linear.h"
-#include "safetylock/error.h"
 
 // Everything that passes vectors is inlined, so that no call's ABI depends on the instruction set; and g++ 12
 // takes what its own AVX-512 intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
@@ -96,37 +96,6 @@ SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx512
 #endif
-
-enum class InstructionSet { portable, avx2, avx512, amx };
-
-constexpr std::pair<InstructionSet, const char*> kNames[] = {{InstructionSet::amx, "amx"},
-                                                             {InstructionSet::avx512, "avx512"},
-                                                             {InstructionSet::avx2, "avx2"},
-                                                             {InstructionSet::portable, "portable"}};
-
-bool host_has(InstructionSet set) {
-#if defined(__x86_64__)
-  const bool avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  if (set == InstructionSet::avx2) return avx2;
-  if (set == InstructionSet::amx) return host_has(InstructionSet::avx512) && host_has_tiles();
-  if (set == InstructionSet::avx512) {
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  }
-#endif
-  return set == InstructionSet::portable;
-}
-
-InstructionSet best_of_host() {
-  static const InstructionSet best = [] {
-    for (const auto& [set, name] : kNames) {
-      if (host_has(set)) return set;
-    }
-    return InstructionSet::portable;
-  }();
-  return best;
-}
 
 template <typename T>
 struct Kernels {
@@ -219,11 +188,16 @@ std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::T
                       .out = weight.size(0)});
 }
 
+at::Tensor in_float32(const at::Tensor& x) {
+  if (x.scalar_type() == at::kFloat) return x.contiguous();
+  return scratch(x.sizes(), x.options().dtype(at::kFloat)).copy_(x);
+}
+
 at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  const at::Tensor y = scratch({x.size(0), weight.size(0)}, x.options());
   const std::int64_t done = multiply_tiles(set, x, weight, bias, y);
   if (done == y.size(1)) return y;
-  const at::Tensor wide = x.to(at::kFloat).contiguous();
+  const at::Tensor wide = in_float32(x);
   with_type(weight.scalar_type(), [&]<typename T>() {
     for (std::int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
       multiply(set,
@@ -243,26 +217,12 @@ at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight
 }  // namespace
 
 at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return run(best_of_host(), x, weight, bias);
+  return run(best_instruction_set(), x, weight, bias);
 }
 
-std::vector<std::string> cpu_linear_instruction_sets() {
-  std::vector<std::string> found;
-  for (const auto& [set, name] : kNames) {
-    if (host_has(set)) found.emplace_back(name);
-  }
-  return found;
-}
-
-at::Tensor cpu_linear_with(const std::string& instruction_set, const at::Tensor& x, const at::Tensor& weight,
+at::Tensor cpu_linear_with(InstructionSet set, const at::Tensor& x, const at::Tensor& weight,
                            const at::Tensor& bias) {
-  for (const auto& [set, name] : kNames) {
-    if (name == instruction_set && host_has(set)) return run(set, x, weight, bias);
-  }
-  throw Error({.code = "arg.range",
-               .where = "instruction_set",
-               .expected = "one that this host has",
-               .found = instruction_set});
+  return run(set, x, weight, bias);
 }
 
 }  // namespace safetylock

@@ -3,8 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <string>
-#include <vector>
+#include "model/kernels/instruction_set.h"
 
 namespace safetylock {
 
@@ -16,11 +15,8 @@ namespace safetylock {
 /// that for 2 to 60 rows, and multiply bfloat16 at half the speed of float32 where the processor does.
 at::Tensor cpu_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
-/// The instruction sets that it is written for, "amx" (avx512 with tiles for bfloat16), "avx512", "avx2" and
-/// "portable": those that this host has, best first.
-std::vector<std::string> cpu_linear_instruction_sets();
-/// As cpu_linear with one of these.
-at::Tensor cpu_linear_with(const std::string& instruction_set, const at::Tensor& x, const at::Tensor& weight,
+/// As cpu_linear with one of the instruction sets that this host has.
+at::Tensor cpu_linear_with(InstructionSet set, const at::Tensor& x, const at::Tensor& weight,
                            const at::Tensor& bias);
 
 }  // namespace safetylock

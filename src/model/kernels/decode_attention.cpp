@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/scratch.h"
 
 namespace safetylock {
 namespace {
@@ -85,7 +86,8 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
   std::int64_t longest = 0;
   for (const KeyRange& keys_seen : seen) longest = std::max(longest, keys_seen.end - keys_seen.begin);
   at::parallel_for(0, B * G, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> scratch(static_cast<size_t>((2 * R + 1) * D + R * longest));
+    static thread_local std::vector<float> room;
+    room.resize(static_cast<size_t>((2 * R + 1) * D + R * longest));
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t b = i / G, g = i % G;
       const KeyRange range = seen[static_cast<size_t>(b)];
@@ -99,7 +101,7 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
                             .R = R,
                             .D = D,
                             .rule = rule,
-                            .scratch = scratch.data()});
+                            .scratch = room.data()});
     }
   });
 }
@@ -108,7 +110,7 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
 
 at::Tensor decode_attention_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                                 const std::vector<KeyRange>& seen, ScoreRule rule) {
-  const at::Tensor out = at::empty(q.sizes(), q.options());
+  const at::Tensor out = scratch(q.sizes(), q.options());
   with_type(q.scalar_type(), [&]<typename T>() { attend_all<T>(q, keys, values, seen, rule, out); });
   return out;
 }

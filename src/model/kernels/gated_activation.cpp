@@ -4,34 +4,97 @@
 
 #include <algorithm>
 #include <cmath>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/scratch.h"
 
 namespace safetylock {
 namespace {
 
-SAFETYLOCK_INLINE float sigmoid(float x) {
-  const float e = exp_of_nonpositive(-std::abs(x));
-  return (x < 0 ? e : 1.0F) / (1.0F + e);
+// gelu: 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
+constexpr float kTwiceRootOfTwoOverPi = 1.5957691216057308F, kCubicPart = 0.044715F;
+
+/// x sigmoid(y). Beyond 87 on either side sigmoid is 1, or too small to count.
+SAFETYLOCK_INLINE float gated(float x, float y) {
+  y = y < -87.0F ? -87.0F : y;
+  y = y > 87.0F ? 87.0F : y;
+  return x / (1.0F + exp_within_range(-y));
 }
 
 template <typename T>
 SAFETYLOCK_FOR_EACH_CPU void gate_row(const T* gates, const T* ups, T* out, std::int64_t n, bool gelu) {
   if (gelu) {
-    // 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
       const float x = widened(gates[i]);
-      const float twice_u = 1.5957691216057308F * (x + 0.044715F * x * x * x);
-      out[i] = rounded<T>(as<T>(x * sigmoid(twice_u)) * widened(ups[i]));
+      const float twice_u = kTwiceRootOfTwoOverPi * (x + kCubicPart * x * x * x);
+      out[i] = rounded<T>(as<T>(gated(x, twice_u)) * widened(ups[i]));
     }
   } else {
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
       const float x = widened(gates[i]);
-      out[i] = rounded<T>(as<T>(x * sigmoid(x)) * widened(ups[i]));
+      out[i] = rounded<T>(as<T>(gated(x, x)) * widened(ups[i]));
     }
   }
+}
+
+#if defined(__x86_64__)
+// Everything that passes vectors is inlined; and GCC bug 105593: intrinsics leave undefined on purpose what
+// they do not need.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wpsabi"
+#define SAFETYLOCK_BFLOAT16_ROWS gnu::target("avx512f,avx512bw,avx512vl,avx512bf16,prefer-vector-width=512")
+
+[[SAFETYLOCK_BFLOAT16_ROWS, gnu::always_inline]] inline __m512 widened(__m256i values) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
+}
+
+/// gated() of sixteen, with a reciprocal that is good for bfloat16 many times over.
+[[SAFETYLOCK_BFLOAT16_ROWS, gnu::always_inline]] inline __m512 gated(__m512 x, __m512 y) {
+  const __m512 bound = _mm512_set1_ps(87.0F), one = _mm512_set1_ps(1.0F);
+  const __m512 from = _mm512_max_ps(_mm512_min_ps(-y, bound), -bound);
+  const __m512 n = _mm512_roundscale_ps(from * kLog2E, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = (from - n * kLn2High) - n * kLn2Low;
+  constexpr const float* c = kExpPolynomial;
+  const __m512 p = ((((((c[0] * f + c[1]) * f + c[2]) * f + c[3]) * f + c[4]) * f + c[5]) * f) * f + f + 1.0F;
+  const __m512 sum = one + _mm512_scalef_ps(p, n);
+  const __m512 near = _mm512_rcp14_ps(sum);
+  return x * (near * (2.0F - sum * near));
+}
+
+/// gate_row in bfloat16: with the processor's own roundings and without a division, a third of the time.
+[[SAFETYLOCK_BFLOAT16_ROWS]] void gate_bfloat16_row(const at::BFloat16* gates, const at::BFloat16* ups,
+                                                    at::BFloat16* out, std::int64_t n, bool gelu) {
+  for (std::int64_t i = 0; i < n; i += 16) {
+    const auto some = static_cast<__mmask16>(n - i < 16 ? (1U << (n - i)) - 1 : 0xffffU);
+    const __m512 x = widened(_mm256_maskz_loadu_epi16(some, gates + i));
+    const __m512 up = widened(_mm256_maskz_loadu_epi16(some, ups + i));
+    const __m512 y = gelu ? kTwiceRootOfTwoOverPi * (x + kCubicPart * x * x * x) : x;
+    const __m512 act = widened(std::bit_cast<__m256i>(_mm512_cvtneps_pbh(gated(x, y))));
+    _mm256_mask_storeu_epi16(out + i, some, std::bit_cast<__m256i>(_mm512_cvtneps_pbh(act * up)));
+  }
+}
+
+bool host_rounds_to_bfloat16() {
+  static const bool does = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+                           __builtin_cpu_supports("avx512vl");
+  return does;
+}
+#endif
+
+template <typename T>
+void gate(const T* gates, const T* ups, T* out, std::int64_t n, bool gelu) {
+#if defined(__x86_64__)
+  if constexpr (std::is_same_v<T, at::BFloat16>) {
+    if (host_rounds_to_bfloat16()) return gate_bfloat16_row(gates, ups, out, n, gelu);
+  }
+#endif
+  gate_row(gates, ups, out, n, gelu);
 }
 
 }  // namespace
@@ -45,15 +108,15 @@ at::Tensor gated_activation_by_operators(const at::Tensor& gate_up, Activation a
 at::Tensor gated_activation(const at::Tensor& gate_up, Activation act) {
   if (!gate_up.is_cpu()) return gated_activation_by_operators(gate_up, act);
   const std::int64_t N = gate_up.size(0), F = gate_up.size(1) / 2;
-  const at::Tensor out = at::empty({N, F}, gate_up.options());
+  const at::Tensor out = scratch({N, F}, gate_up.options());
   with_type(out.scalar_type(), [&]<typename T>() {
     const T* from = gate_up.const_data_ptr<T>();
     T* to = out.mutable_data_ptr<T>();
     at::parallel_for(0, N, std::max<std::int64_t>(1, (1 << 14) / F),
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t n = begin; n < end; ++n)
-                         gate_row(from + 2 * n * F, from + (2 * n + 1) * F, to + n * F, F,
-                                  act == Activation::gelu_pytorch_tanh);
+                         gate(from + 2 * n * F, from + (2 * n + 1) * F, to + n * F, F,
+                              act == Activation::gelu_pytorch_tanh);
                      });
   });
   return out;

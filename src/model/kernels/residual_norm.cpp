@@ -1,5 +1,12 @@
 #include "model/kernels/residual_norm.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "model/kernels/cpu_clones.h"
+#include "model/kernels/scratch.h"
+
 #if defined(SAFETYLOCK_CUDA_KERNELS)
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
@@ -9,6 +16,82 @@
 #endif
 
 namespace safetylock {
+namespace {
+
+/// x and sum may be one.
+template <typename T>
+SAFETYLOCK_FOR_EACH_CPU void add_two(const T* x, const T* added, T* sum, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) sum[i] = rounded<T>(widened(x[i]) + widened(added[i]));
+}
+
+/// What a lock adds, rounded, then to `added`, rounded, then to x.
+template <typename T, typename V>
+SAFETYLOCK_FOR_EACH_CPU SAFETYLOCK_ROUND_PRODUCTS void add_three(const T* x, const T* added, const V* vector,
+                                                                 float strength, T* sum, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float locked = as<T>(widened(added[i]) + as<T>(strength * widened(vector[i])));
+    sum[i] = rounded<T>(widened(x[i]) + locked);
+  }
+}
+
+std::int64_t rows_at_once(std::int64_t columns) {
+  return std::max<std::int64_t>(1, (1 << 14) / columns);
+}
+
+/// `vector` [E], or null; `strengths` [N], or null: 1.
+template <typename T, typename V>
+void add_and_norm_rows(const at::Tensor& x, const at::Tensor& added, const V* vector, const float* strengths,
+                       const at::Tensor& weight, NormRule rule, const ResidualNorm& out) {
+  const std::int64_t E = x.size(1);
+  const T *from = x.const_data_ptr<T>(), *other = added.const_data_ptr<T>(), *w = weight.const_data_ptr<T>();
+  T *sums = out.sum.mutable_data_ptr<T>(), *normed = out.normed.mutable_data_ptr<T>();
+  at::parallel_for(0, x.size(0), rows_at_once(E), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      T* const sum = sums + n * E;
+      const float strength = strengths == nullptr ? 1.0F : strengths[n];
+      if (vector == nullptr || strength == 0) {  // rows of strength 0 keep their bits
+        add_two(from + n * E, other + n * E, sum, E);
+      } else {
+        add_three(from + n * E, other + n * E, vector, strength, sum, E);
+      }
+      normalise_row(sum, w, normed + n * E, E, static_cast<float>(rule.eps), rule.unit_offset);
+    }
+  });
+}
+
+ResidualNorm add_and_norm_on_cpu(const at::Tensor& x, const at::Tensor& attn_output, const RowTerm& lock,
+                                 const at::Tensor& weight, NormRule rule) {
+  ResidualNorm out{.sum = scratch(x.sizes(), x.options()), .normed = scratch(x.sizes(), x.options())};
+  with_type(x.scalar_type(), [&]<typename T>() {
+    if (lock.strengths.defined()) {
+      add_and_norm_rows<T>(x, attn_output, lock.vector.const_data_ptr<float>(),
+                           lock.strengths.const_data_ptr<float>(), weight, rule, out);
+    } else {
+      const T* const vector = lock.vector.defined() ? lock.vector.const_data_ptr<T>() : nullptr;
+      add_and_norm_rows<T>(x, attn_output, vector, nullptr, weight, rule, out);
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+void add_rows(const at::Tensor& rows, const at::Tensor& added) {
+  if (!rows.is_cpu()) {
+    rows.add_(added);
+    return;
+  }
+  const std::int64_t E = rows.size(1);
+  with_type(rows.scalar_type(), [&]<typename T>() {
+    T* const to = rows.mutable_data_ptr<T>();
+    const T* const from = added.const_data_ptr<T>();
+    at::parallel_for(0, rows.size(0), rows_at_once(E), [&](std::int64_t begin, std::int64_t end) {
+      add_two(to + begin * E, from + begin * E, to + begin * E, (end - begin) * E);
+    });
+  });
+}
 
 ResidualNorm add_and_norm_by_operators(const at::Tensor& x, const at::Tensor& attn_output,
                                        const RowTerm& lock, const at::Tensor& weight, NormRule rule) {
@@ -58,6 +141,7 @@ ResidualNorm add_and_norm(const at::Tensor& x, const at::Tensor& attn_output, co
 #if defined(SAFETYLOCK_CUDA_KERNELS)
   if (x.is_cuda()) return add_and_norm_on_cuda(x, attn_output, lock, weight, rule);
 #endif
+  if (x.is_cpu()) return add_and_norm_on_cpu(x, attn_output, lock, weight, rule);
   return add_and_norm_by_operators(x, attn_output, lock, weight, rule);
 }
 

@@ -12,12 +12,16 @@ struct ResidualNorm {
   at::Tensor normed;  ///< rms_norm of it
 };
 
-/// For x and attn_output [N, E] contiguous; `attn_output` may be changed. On CUDA one kernel, if the library
-/// was built with SAFETYLOCK_CUDA_KERNELS; elsewhere add_and_norm_by_operators.
+/// For x and attn_output [N, E] contiguous; `attn_output` may be changed. One kernel on the CPU, and on CUDA
+/// if the library was built with SAFETYLOCK_CUDA_KERNELS; elsewhere add_and_norm_by_operators. Every addition
+/// is rounded, the lock's first.
 ResidualNorm add_and_norm(const at::Tensor& x, const at::Tensor& attn_output, const RowTerm& lock,
                           const at::Tensor& weight, NormRule rule);
 
-/// The same, step by step.
+/// rows += added, both [N, E] contiguous.
+void add_rows(const at::Tensor& rows, const at::Tensor& added);
+
+/// The same as add_and_norm, step by step.
 ResidualNorm add_and_norm_by_operators(const at::Tensor& x, const at::Tensor& attn_output,
                                        const RowTerm& lock, const at::Tensor& weight, NormRule rule);
 

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/scratch.h"
 
 namespace safetylock {
-namespace {
 
 template <typename T>
 SAFETYLOCK_FOR_EACH_CPU void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps,
@@ -27,6 +27,13 @@ SAFETYLOCK_FOR_EACH_CPU void normalise_row(const T* x, const T* weight, T* out, 
       out[i] = rounded<T>(widened(weight[i]) * as<T>(widened(x[i]) * scale));
   }
 }
+
+template void normalise_row(const float*, const float*, float*, std::int64_t, float, bool);
+template void normalise_row(const at::BFloat16*, const at::BFloat16*, at::BFloat16*, std::int64_t, float,
+                            bool);
+template void normalise_row(const at::Half*, const at::Half*, at::Half*, std::int64_t, float, bool);
+
+namespace {
 
 /// x and out [N, H, D], last dimensions contiguous; out may be x.
 void normalise_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& out, NormRule rule) {
@@ -58,7 +65,7 @@ at::Tensor rms_norm_by_operators(const at::Tensor& x, const at::Tensor& weight, 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, NormRule rule) {
   if (!x.is_cpu()) return rms_norm_by_operators(x, weight, rule);
   const at::Tensor rows = x.contiguous();
-  const at::Tensor out = at::empty(rows.sizes(), rows.options());
+  const at::Tensor out = scratch(rows.sizes(), rows.options());
   const std::int64_t n = x.size(-1);
   normalise_rows(rows.view({-1, 1, n}), weight, out.view({-1, 1, n}), rule);
   return out;

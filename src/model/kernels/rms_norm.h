@@ -14,6 +14,11 @@ struct NormRule {
 /// LlamaRMSNorm), for x [.., n] and weight [n]. On the CPU one kernel, elsewhere rms_norm_by_operators.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, NormRule rule);
 
+/// rms_norm of one row of n values on the CPU, for kernels that have just made it; float32, bfloat16,
+/// float16.
+template <typename T>
+void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps, bool unit_offset);
+
 /// rms_norm of heads, written over them: heads [N, H, D] whose last dimension is contiguous.
 void rms_norm_in_place(const at::Tensor& heads, const at::Tensor& weight, NormRule rule);
 

@@ -1,14 +1,12 @@
 #include "model/kernels/tile_linear.h"
 
-#if defined(__x86_64__) && defined(__linux__)
-#define SAFETYLOCK_TILES
+#include "model/kernels/tiles.h"
+
+#if defined(SAFETYLOCK_TILES)
 #include <ATen/Parallel.h>
-#include <cpuid.h>
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -23,42 +21,16 @@ namespace safetylock {
 #pragma GCC diagnostic ignored "-Wpsabi"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
-#define SAFETYLOCK_AVX512 \
-  gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")
-
 namespace {
-
-/// A tile: 16 rows of 64 bytes. Of W that is 16 rows of 32 values; of x 32 values of 16 rows, two of a row
-/// side by side; of the sums 16 columns of y for 16 rows, in float32.
-constexpr std::int64_t kSide = 16, kDepth = 32, kTileValues = kSide * kDepth;
-
-/// What ldtilecfg reads. A constant, since GCC 12 takes it to read eight bytes, and would not write the
-/// others.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {kSide, kSide, kSide, kSide, kSide, kSide, kSide, kSide};
-};
-constexpr TileConfig kAllTiles;
-
-/// All eight tiles of a thread at their full size, while it lives. What is left behind would slow down
-/// whoever runs next on this core.
-class Tiles {
- public:
-  [[gnu::target("amx-tile")]] Tiles() { _tile_loadconfig(&kAllTiles); }
-  [[gnu::target("amx-tile")]] ~Tiles() { _tile_release(); }
-  Tiles(const Tiles&) = delete;
-  Tiles& operator=(const Tiles&) = delete;
-};
 
 using Lanes = float __attribute__((vector_size(64)));
 
 /// x as tiles, [rows / 16, in / 32] of them, with zeros for the rows that the last ones lack. In units of 32
 /// bits, two values, each is a transposed block of x.
 struct PackedRows {
-  std::vector<float> pairs;
-  const std::byte* tiles = nullptr;  // 64 bytes apart from any other line
-  std::int64_t deep = 0;             // tiles along `in`
+  LineBuffer<float> room;
+  const std::byte* tiles = nullptr;
+  std::int64_t deep = 0;  // tiles along `in`
 
   const std::byte* at(std::int64_t block, std::int64_t k) const {
     return tiles + (block * deep + k) * kTileValues * static_cast<std::int64_t>(sizeof(at::BFloat16));
@@ -66,10 +38,10 @@ struct PackedRows {
 };
 
 [[SAFETYLOCK_AVX512]] void pack_tile(const TileProduct& p, std::int64_t block, std::int64_t k, float* to) {
-  Lanes pairs[kSide] = {};
-  const std::int64_t rows = std::min(kSide, p.rows - block * kSide);
+  Lanes pairs[kTileSide] = {};
+  const std::int64_t rows = std::min(kTileSide, p.rows - block * kTileSide);
   for (std::int64_t r = 0; r < rows; ++r)
-    std::memcpy(&pairs[r], p.x + (block * kSide + r) * p.in + k * kDepth, sizeof pairs[r]);
+    std::memcpy(&pairs[r], p.x + (block * kTileSide + r) * p.in + k * kTileDepth, sizeof pairs[r]);
   transpose(pairs);
   std::memcpy(to, pairs, sizeof pairs);
 }
@@ -79,13 +51,9 @@ constexpr std::int64_t kWorkPerThread = 1 << 20;
 constexpr std::int64_t kTileFloats = kTileValues / 2;
 
 void pack(const TileProduct& p, PackedRows& packed) {
-  const std::int64_t blocks = (p.rows + kSide - 1) / kSide;
-  packed.deep = p.in / kDepth;
-  constexpr std::int64_t kLine = 64 / sizeof(float);
-  packed.pairs.resize(static_cast<size_t>(blocks * packed.deep * kTileFloats + kLine));
-  void* begin = packed.pairs.data();
-  size_t room = packed.pairs.size() * sizeof(float);
-  auto* const to = static_cast<float*>(std::align(64, kSide, begin, room));
+  const std::int64_t blocks = (p.rows + kTileSide - 1) / kTileSide;
+  packed.deep = p.in / kTileDepth;
+  float* const to = packed.room.reserve(blocks * packed.deep * kTileFloats);
   packed.tiles = reinterpret_cast<const std::byte*>(to);
   at::parallel_for(0, blocks * packed.deep, 256, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t t = first; t < last; ++t)
@@ -93,136 +61,179 @@ void pack(const TileProduct& p, PackedRows& packed) {
   });
 }
 
-/// Sums [16 columns][16 rows of x] to y[rows][16 columns].
+/// Sums [16 kColumns columns][16 rows of x] to y[rows][16 kColumns columns]. Two columns of a row, rounded,
+/// are 32 bits of the transposed block: half the work of transposing the sums.
+template <int kColumns>
 [[SAFETYLOCK_AVX512]] void finish(const TileProduct& p, const float* sums, std::int64_t row,
                                   std::int64_t column) {
-  Lanes values[kSide];
-  std::memcpy(values, sums, sizeof values);
-  transpose(values);
-  Lanes bias = {};
-  if (p.bias != nullptr) {
-    const __m512i wide =
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p.bias + column)));
-    bias = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
-  }
-  const std::int64_t rows = std::min(kSide, p.rows - row);
+  constexpr int kPairs = kColumns * kTileSide / 2;
+  alignas(64) static constexpr std::uint16_t kInterleaved[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                                 21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                                 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i order = _mm512_load_si512(kInterleaved);
+  Lanes pairs[kTileSide] = {};
 #pragma GCC unroll 16
-  for (std::int64_t r = 0; r < kSide; ++r) {
+  for (int c = 0; c < kPairs; ++c) {
+    Lanes even, odd;
+    std::memcpy(&even, sums + 2 * c * kTileSide, sizeof even);
+    std::memcpy(&odd, sums + (2 * c + 1) * kTileSide, sizeof odd);
+    if (p.bias != nullptr) {
+      even += static_cast<float>(p.bias[column + 2 * c]);
+      odd += static_cast<float>(p.bias[column + 2 * c + 1]);
+    }
+    const auto both = std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
+    pairs[c] = std::bit_cast<Lanes>(_mm512_permutexvar_epi16(order, both));
+  }
+  transpose(pairs);
+  const std::int64_t rows = std::min(kTileSide, p.rows - row);
+#pragma GCC unroll 16
+  for (std::int64_t r = 0; r < kTileSide; ++r) {
     if (r >= rows) break;
-    const Lanes value = values[r] + bias;
-    const __m512i bits = _mm512_castps_si512(value);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i nearest =
-        _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
-    const __m512i halves = _mm512_mask_mov_epi32(nearest, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q),
-                                                 _mm512_set1_epi32(0x7fc0));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p.y + (row + r) * p.out + column),
-                        _mm512_cvtepi32_epi16(halves));
+    std::memcpy(p.y + (row + r) * p.out + column, &pairs[r], 4 * kPairs);
   }
 }
 
 /// How far ahead of the sums weights are asked for, along their rows and from the end of these at the next
 /// columns' beginning: a rows' worth of 9,000 values does not last until its turn.
 constexpr std::int64_t kTilesAhead = 32;
+/// Tiles along the depth after which many rows go on to the next block: so much of the columns' weights stays
+/// in the first-level cache for all blocks of rows.
+constexpr std::int64_t kDepthAtOnce = 20;
+/// Bytes of packed rows that stay in the second-level cache for all columns.
+constexpr std::int64_t kRowBytesAtOnce = (1 << 18) * 3;
 
-/// y of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them. With kAhead
-/// weights are asked for ahead: 32 rows at once are more than the processor follows by itself.
-template <int kColumns, int kBlocks, bool kAhead>
-void block_of(const TileProduct& p, const PackedRows& x, std::int64_t column, std::int64_t block) {
+/// A part of the depth, and where the sums wait between two parts.
+struct DepthPart {
+  std::int64_t begin, end;  // in tiles
+  float* sums;              // [blocks][kColumns] of the sums' tiles; unused where there is only one part
+};
+
+/// Weights are asked for ahead: 32 rows at once are more than the processor follows by itself. Where the rows
+/// of x are a single block, along the rows of W; else each block asks for its share of the next columns.
+template <int kColumns>
+struct Ahead {
+  static constexpr std::int64_t kRows = kColumns * kTileSide;
+  bool along;
+  std::int64_t first, last;  // of the rows of W
+
+  void ask(const TileProduct& p, const at::BFloat16* w, std::int64_t k, std::int64_t deep) const {
+    if (along) {
+      const std::int64_t later = k + std::min(deep, kTilesAhead);
+      const at::BFloat16* const next = w + later * kTileDepth + (later < deep ? 0 : (kRows - 1) * p.in);
+#pragma GCC unroll 32
+      for (std::int64_t r = 0; r < kRows; ++r) __builtin_prefetch(next + r * p.in, 0, 2);
+    } else {
+      for (std::int64_t r = first; r < last; ++r) __builtin_prefetch(w + r * p.in + k * kTileDepth, 0, 2);
+    }
+  }
+};
+
+/// y of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them.
+template <int kColumns, int kBlocks>
+void block_of(const TileProduct& p, const PackedRows& x, DepthPart part, Ahead<kColumns> ahead,
+              std::int64_t column, std::int64_t block) {
+  constexpr std::int64_t kSums = kTileSide * kTileSide;
   const at::BFloat16* const w = p.weight + column * p.in;
   const std::int64_t stride = p.in * static_cast<std::int64_t>(sizeof(at::BFloat16));
-  _tile_zero(0);
-  if constexpr (kBlocks > 1) _tile_zero(1);
-  if constexpr (kColumns > 1) _tile_zero(2);
-  if constexpr (kColumns > 1 && kBlocks > 1) _tile_zero(3);
-  for (std::int64_t k = 0; k < x.deep; ++k) {
-    _tile_loadd(4, w + k * kDepth, stride);
-    _tile_loadd(6, x.at(block, k), 64);
+  float* const waiting = part.sums + block * kColumns * kSums;
+  if (part.begin == 0) {
+    _tile_zero(0);
+    if constexpr (kColumns > 1) _tile_zero(1);
+    if constexpr (kBlocks > 1) _tile_zero(2);
+    if constexpr (kColumns > 1 && kBlocks > 1) _tile_zero(3);
+  } else {
+    _tile_loadd(0, waiting, 64);
+    if constexpr (kColumns > 1) _tile_loadd(1, waiting + kSums, 64);
+    if constexpr (kBlocks > 1) _tile_loadd(2, waiting + kColumns * kSums, 64);
+    if constexpr (kColumns > 1 && kBlocks > 1) _tile_loadd(3, waiting + 3 * kSums, 64);
+  }
+  for (std::int64_t k = part.begin; k < part.end; ++k) {
+    _tile_loadd(4, w + k * kTileDepth, stride);
+    _tile_stream_loadd(6, x.at(block, k), 64);  // used once, so that the weights may stay in the cache
     _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kBlocks > 1) {
-      _tile_loadd(7, x.at(block + 1, k), 64);
-      _tile_dpbf16ps(1, 4, 7);
-    }
     if constexpr (kColumns > 1) {
-      _tile_loadd(5, w + kSide * p.in + k * kDepth, stride);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (kBlocks > 1) _tile_dpbf16ps(3, 5, 7);
+      _tile_loadd(5, w + kTileSide * p.in + k * kTileDepth, stride);
+      _tile_dpbf16ps(1, 5, 6);
     }
-    if constexpr (kAhead) {
-      const std::int64_t later = k + std::min(x.deep, kTilesAhead);
-      const at::BFloat16* const next =
-          w + later * kDepth + (later < x.deep ? 0 : (kColumns * kSide - 1) * p.in);
-#pragma GCC unroll 32
-      for (std::int64_t r = 0; r < kColumns * kSide; ++r) __builtin_prefetch(next + r * p.in, 0, 2);
+    if constexpr (kBlocks > 1) {
+      _tile_stream_loadd(7, x.at(block + 1, k), 64);
+      _tile_dpbf16ps(2, 4, 7);
+      if constexpr (kColumns > 1) _tile_dpbf16ps(3, 5, 7);
     }
+    ahead.ask(p, w, k, x.deep);
   }
-  alignas(64) float sums[kSide * kSide];
-  const auto write = [&](int c, int b) { finish(p, sums, (block + b) * kSide, column + c * kSide); };
-  _tile_stored(0, sums, 64);
-  write(0, 0);
-  if constexpr (kBlocks > 1) {
-    _tile_stored(1, sums, 64);
-    write(0, 1);
-  }
-  if constexpr (kColumns > 1) {
-    _tile_stored(2, sums, 64);
-    write(1, 0);
-  }
-  if constexpr (kColumns > 1 && kBlocks > 1) {
-    _tile_stored(3, sums, 64);
-    write(1, 1);
-  }
+  alignas(64) float last[kBlocks * kColumns * kSums];
+  const bool is_last = part.end == x.deep;
+  float* const to = is_last ? last : waiting;
+  _tile_stored(0, to, 64);
+  if constexpr (kColumns > 1) _tile_stored(1, to + kSums, 64);
+  if constexpr (kBlocks > 1) _tile_stored(2, to + kColumns * kSums, 64);
+  if constexpr (kColumns > 1 && kBlocks > 1) _tile_stored(3, to + 3 * kSums, 64);
+  if (!is_last) return;
+  finish<kColumns>(p, last, block * kTileSide, column);
+  if constexpr (kBlocks > 1) finish<kColumns>(p, last + kColumns * kSums, (block + 1) * kTileSide, column);
 }
 
 /// All rows of y in 16 kColumns columns.
 template <int kColumns>
 void all_rows(const TileProduct& p, const PackedRows& x, std::int64_t column) {
-  const std::int64_t blocks = (p.rows + kSide - 1) / kSide;
-  if (blocks == 1) return block_of<kColumns, 1, true>(p, x, column, 0);
-  block_of<kColumns, 2, true>(p, x, column, 0);
-  std::int64_t b = 2;
-  for (; b + 2 <= blocks; b += 2) block_of<kColumns, 2, false>(p, x, column, b);
-  if (b < blocks) block_of<kColumns, 1, false>(p, x, column, b);
+  const std::int64_t blocks = (p.rows + kTileSide - 1) / kTileSide;
+  DepthPart part{.begin = 0, .end = x.deep, .sums = nullptr};
+  Ahead<kColumns> ahead{.along = true, .first = 0, .last = 0};
+  if (blocks == 1) return block_of<kColumns, 1>(p, x, part, ahead, column, 0);
+  if (blocks == 2) return block_of<kColumns, 2>(p, x, part, ahead, column, 0);
+  static thread_local LineBuffer<float> waiting;
+  part.sums = waiting.reserve(blocks * kColumns * kTileSide * kTileSide);
+  ahead.along = false;
+  const std::int64_t rows = Ahead<kColumns>::kRows;
+  for (; part.begin < x.deep; part.begin = part.end) {
+    part.end = std::min(part.begin + kDepthAtOnce, x.deep);
+    for (std::int64_t b = 0; b < blocks; b += 2) {
+      ahead.first = rows + rows * b / blocks;
+      ahead.last = rows + rows * std::min(b + 2, blocks) / blocks;
+      if (b + 2 <= blocks) {
+        block_of<kColumns, 2>(p, x, part, ahead, column, b);
+      } else {
+        block_of<kColumns, 1>(p, x, part, ahead, column, b);
+      }
+    }
+  }
 }
 
-}  // namespace
-
-bool host_has_tiles() {
-  static const bool has = [] {
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-    constexpr unsigned kBFloat16Tiles = 1U << 22, kTiles = 1U << 24;
-    if ((edx & kBFloat16Tiles) == 0 || (edx & kTiles) == 0 || !__builtin_cpu_supports("avx512f") ||
-        !__builtin_cpu_supports("avx512bw"))
-      return false;
-    constexpr int kAskForState = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-    return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
-  }();
-  return has;
-}
-
-std::int64_t tile_linear(const TileProduct& p) {
+/// As many columns as there are whole sixteens.
+void multiply(const TileProduct& p) {
   // Kept by each thread that asks for products: a step of decoding asks for hundreds of the same sizes.
   static thread_local PackedRows packed;
   pack(p, packed);
   const PackedRows& x = packed;
-  const std::int64_t pairs = p.out / (2 * kSide), work = 2 * kSide * p.in * p.rows;
+  const std::int64_t pairs = p.out / (2 * kTileSide), work = 2 * kTileSide * p.in * p.rows;
   at::parallel_for(0, pairs, std::max<std::int64_t>(1, kWorkPerThread / work),
                    [&](std::int64_t begin, std::int64_t end) {
                      const Tiles tiles;
-                     for (std::int64_t c = begin; c < end; ++c) all_rows<2>(p, x, c * 2 * kSide);
+                     for (std::int64_t c = begin; c < end; ++c) all_rows<2>(p, x, c * 2 * kTileSide);
                    });
-  if (p.out % (2 * kSide) < kSide) return pairs * 2 * kSide;
+  if (p.out % (2 * kTileSide) < kTileSide) return;
   const Tiles tiles;
-  all_rows<1>(p, x, pairs * 2 * kSide);
-  return (pairs * 2 + 1) * kSide;
+  all_rows<1>(p, x, pairs * 2 * kTileSide);
+}
+
+}  // namespace
+
+std::int64_t tile_linear(const TileProduct& p) {
+  const auto row_bytes = p.in * static_cast<std::int64_t>(sizeof(at::BFloat16));
+  const std::int64_t blocks = std::clamp<std::int64_t>(kRowBytesAtOnce / (row_bytes * 2 * kTileSide), 4, 8),
+                     rows_at_once = blocks * 2 * kTileSide;
+  for (std::int64_t row = 0; row < p.rows; row += rows_at_once) {
+    TileProduct part = p;
+    part.x += row * p.in;
+    part.y += row * p.out;
+    part.rows = std::min(rows_at_once, p.rows - row);
+    multiply(part);
+  }
+  return p.out / kTileSide * kTileSide;
 }
 
 #else
-
-bool host_has_tiles() {
-  return false;
-}
 
 std::int64_t tile_linear(const TileProduct&) {
   return 0;

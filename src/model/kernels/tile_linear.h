@@ -7,9 +7,6 @@
 
 namespace safetylock {
 
-/// Whether the processor has tiles for bfloat16 and the system lets this process use them.
-bool host_has_tiles();
-
 /// Whether tile_linear takes rows of so many values.
 constexpr bool fits_tiles(std::int64_t in) {
   return in % 32 == 0;
@@ -24,9 +21,9 @@ struct TileProduct {
 };
 
 /// Makes the first columns of y, as many sixteens as there are, and returns their number; where
-/// host_has_tiles and fits_tiles(in). Weights are read as they are stored. Sums are float32 and rounded once;
-/// numbers below 2^-126 count as 0, as these instructions have it. A value depends neither on the other rows
-/// nor on the threads.
+/// the host has InstructionSet::amx and fits_tiles(in). Weights are read as they are stored. Sums are float32
+/// and rounded once; numbers below 2^-126 count as 0, as these instructions have it. A value depends neither
+/// on the other rows nor on the threads.
 std::int64_t tile_linear(const TileProduct& product);
 
 }  // namespace safetylock
