@@ -39,6 +39,7 @@ std::vector<TokenResult> TokenGenerator::run() {
     retire_finished();
   }
   report_progress();
+  step_.reset();
   return std::move(results_);
 }
 
@@ -103,7 +104,30 @@ at::Tensor TokenGenerator::read_prompts(const PackedBatch& batch, size_t first) 
                             last_hidden(locked, steering_for(locked, opened), hooks_));
 }
 
+void TokenGenerator::Step::advance(const std::vector<Active>& active) {
+  auto* const ids = batch.ids.mutable_data_ptr<std::int64_t>();
+  auto* const positions = batch.positions.mutable_data_ptr<std::int64_t>();
+  for (size_t s = 0; s < active.size(); ++s) {
+    ids[s] = active[s].next;
+    ++positions[s];
+  }
+  pass.advance();
+}
+
+/// True while the same requests go on, each by the token that was chosen last, and the cache has room for it.
+bool TokenGenerator::goes_on_as_before() const {
+  if (step_ == nullptr || membership_changed_) return false;
+  for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(active_.size()); ++slot)
+    if (cache_.length(slot) == cache_.capacity()) return false;
+  return true;
+}
+
 void TokenGenerator::decode_step() {
+  if (goes_on_as_before()) {
+    step_->advance(active_);
+    return continue_after(step_->pass.run(), 0);
+  }
+  step_.reset();
   BatchBuilder builder;
   std::int64_t longest = 0;
   bool one_row_each = true;
@@ -127,6 +151,12 @@ void TokenGenerator::decode_step() {
     decode_steering_ = steering_for(batch, all);
   }
   membership_changed_ = !one_row_each;
+  const bool can_go_on = one_row_each && !watches_replies() && model_.decoder.options().device().is_cpu() &&
+                         model_.decoder.config.rope_scaling.type != RopeScaling::Type::longrope;
+  if (can_go_on) {
+    step_ = std::make_unique<Step>(model_.decoder, batch, decode_steering_, hooks_, cache_);
+    return continue_after(step_->pass.run(), 0);
+  }
   if (!watches_replies()) return continue_after(last_hidden(batch, decode_steering_, hooks_), 0);
   const GateReader reader(options_.reply_gate, batch, watched_places(batch),
                           model_.decoder.options().device());
@@ -258,29 +288,25 @@ void TokenGenerator::continue_with(const at::Tensor& logits, size_t first) {
   check_logits(logits, first);
   if (options_.logprobs > 0) add_logprobs(logits, first);
   if (options_.on_first_logits) show_first_logits(logits, first);
-  const std::vector<TokenId> chosen = choose(logits, first);
-  for (size_t i = 0; i < chosen.size(); ++i) record(active_[first + i], chosen[i]);
+  choose(logits, first);
+  for (size_t i = 0; i < chosen_.size(); ++i) record(active_[first + i], chosen_[i]);
 }
 
-std::vector<TokenId> TokenGenerator::choose(const at::Tensor& logits, size_t first) const {
-  std::vector<TokenId> chosen(static_cast<size_t>(logits.size(0)));
+void TokenGenerator::choose(const at::Tensor& logits, size_t first) {
+  chosen_.resize(peaks_.size());
   std::vector<std::int64_t> sampled;
-  for (size_t i = 0; i < chosen.size(); ++i) {
+  for (size_t i = 0; i < chosen_.size(); ++i) {
+    chosen_[i] = static_cast<TokenId>(peaks_[i].index);
     if (!is_greedy(requests_[active_[first + i].request].sampling))
       sampled.push_back(static_cast<std::int64_t>(i));
   }
-  if (sampled.size() < chosen.size()) {
-    const at::Tensor best = logits.argmax(1).cpu();
-    std::copy_n(best.const_data_ptr<std::int64_t>(), chosen.size(), chosen.begin());
-  }
-  if (!sampled.empty()) sample(logits, first, sampled, chosen);
-  return chosen;
+  if (!sampled.empty()) sample(logits, first, sampled);
 }
 
-void TokenGenerator::sample(const at::Tensor& logits, size_t first, const std::vector<std::int64_t>& rows,
-                            std::vector<TokenId>& chosen) const {
+void TokenGenerator::sample(const at::Tensor& logits, size_t first, const std::vector<std::int64_t>& rows) {
   at::Tensor host = logits;
-  if (rows.size() < chosen.size()) host = host.index_select(0, at::tensor(rows, at::kLong).to(host.device()));
+  if (rows.size() < chosen_.size())
+    host = host.index_select(0, at::tensor(rows, at::kLong).to(host.device()));
   host = host.cpu();
   const auto vocabulary = static_cast<size_t>(host.size(1));
   at::parallel_for(0, static_cast<std::int64_t>(rows.size()), 1, [&](std::int64_t begin, std::int64_t end) {
@@ -292,19 +318,21 @@ void TokenGenerator::sample(const at::Tensor& logits, size_t first, const std::v
       const std::vector<TokenId>& reply = results_[index].token_ids;
       const std::span<const float> scores(host.const_data_ptr<float>() + static_cast<size_t>(r) * vocabulary,
                                           vocabulary);
-      chosen[row] = sampler.choose(scores, {.prompt = request.prompt_ids, .reply = reply}, request.sampling,
-                                   uniform_draw(request.sampling.seed, request.draws, reply.size()));
+      chosen_[row] = sampler.choose(scores, {.prompt = request.prompt_ids, .reply = reply}, request.sampling,
+                                    uniform_draw(request.sampling.seed, request.draws, reply.size()));
     }
   });
 }
 
-void TokenGenerator::check_logits(const at::Tensor& logits, size_t first) const {
-  const at::Tensor sums = logits.sum(1).cpu();
-  for (std::int64_t i = 0; i < sums.size(0); ++i) {
-    if (std::isfinite(sums.const_data_ptr<float>()[i])) continue;
-    const size_t request = active_[first + static_cast<size_t>(i)].request;
-    check_finite(logits[i], "logits of prompt " + std::to_string(request) + ", token " +
-                                std::to_string(results_[request].token_ids.size()));
+/// Finds the largest ones on the way.
+void TokenGenerator::check_logits(const at::Tensor& logits, size_t first) {
+  row_peaks(logits, peaks_);
+  for (size_t i = 0; i < peaks_.size(); ++i) {
+    if (peaks_[i].finite) continue;
+    const size_t request = active_[first + i].request;
+    check_finite(logits[static_cast<std::int64_t>(i)],
+                 "logits of prompt " + std::to_string(request) + ", token " +
+                     std::to_string(results_[request].token_ids.size()));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "engine/fixed_decode_step.h"
 #include "model/causal_lm_impl.h"
 #include "model/gate_probe.h"
+#include "model/kernels/row_peaks.h"
 #include "safetylock/generate.h"
 
 namespace safetylock {
@@ -75,8 +76,21 @@ class TokenGenerator {
     bool begin_anew = false;  ///< the reply so far is void
   };
 
+  /// A pass over the next token of each active request, made anew when other requests are active.
+  struct Step {
+    PackedBatch batch;
+    DecoderPass pass;
+
+    Step(const Decoder& decoder, PackedBatch rows, const Steering& steering, const HookSnapshot& hooks,
+         KvCache& cache)
+        : batch(std::move(rows)), pass(decoder, batch, steering, hooks, &cache) {}
+    /// Row i's token follows what slot i holds.
+    void advance(const std::vector<Active>& active);
+  };
+
   void admit();
   void decode_step();
+  bool goes_on_as_before() const;
   void decode_over_buffers();
   bool can_use_buffers() const;
   bool watches_replies() const;
@@ -93,13 +107,12 @@ class TokenGenerator {
   /// their logits [n, V].
   void continue_after(const at::Tensor& hidden, size_t first);
   void continue_with(const at::Tensor& logits, size_t first);
-  void check_logits(const at::Tensor& logits, size_t first) const;
+  void check_logits(const at::Tensor& logits, size_t first);
   void show_first_logits(const at::Tensor& logits, size_t first) const;
-  /// One token for each row of `logits`.
-  std::vector<TokenId> choose(const at::Tensor& logits, size_t first) const;
-  /// Fills `chosen` for the rows whose requests are not greedy.
-  void sample(const at::Tensor& logits, size_t first, const std::vector<std::int64_t>& rows,
-              std::vector<TokenId>& chosen) const;
+  /// Fills chosen_, a token for each row of `logits`, which has been checked.
+  void choose(const at::Tensor& logits, size_t first);
+  /// The same for `rows` alone, whose requests are not greedy.
+  void sample(const at::Tensor& logits, size_t first, const std::vector<std::int64_t>& rows);
   void record(Active& active, TokenId token);
   void add_logprobs(const at::Tensor& logits, size_t first);
   void retire_finished();
@@ -117,6 +130,9 @@ class TokenGenerator {
   std::vector<Active> active_;  // active_[s] holds slot s
   size_t admitted_ = 0, finished_ = 0;
   Steering decode_steering_;
+  std::unique_ptr<Step> step_;  // null where the next one has to be made anew
+  std::vector<RowPeak> peaks_;  // of the logits at hand
+  std::vector<TokenId> chosen_;
   bool membership_changed_ = true;                                        // decode_steering_ is out of date
   std::map<std::int64_t, std::unique_ptr<FixedDecodeStep>> fixed_steps_;  // by size of the batch
 };

@@ -143,24 +143,37 @@ AttentionPlan::Visibility AttentionPlan::visible_over_buffers(std::int64_t windo
   return visible;
 }
 
+void AttentionPlan::advance() {
+  for (Visibility* visible : {&all_, &window_}) {
+    for (KeyRange& range : visible->keys) {
+      ++range.end;
+      if (visible->window > 0) range.begin = std::max<std::int64_t>(0, range.end - visible->window);
+    }
+  }
+  auto* const rows = cache_rows_.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < cache_rows_.size(0); ++i) ++rows[i];
+}
+
 ScoreRule AttentionPlan::score_rule() const {
   return {.scale = static_cast<float>(config_.attention_scale()),
           .softcap = static_cast<float>(config_.attn_logit_softcapping)};
 }
 
-at::Tensor AttentionPlan::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                 std::int64_t layer) const {
+at::Tensor AttentionPlan::attend(const Heads& q, const Heads& k, const Heads& v, std::int64_t layer) const {
   const Visibility& visible = config_.slides(layer) ? window_ : all_;
   if (cache_rows_.defined()) cache_->write(layer, cache_rows_, k, v);
   if (decoding_) return decode(q, visible, layer);
-  if (!segments_.empty()) {
-    KeyValues kv{.keys = k, .values = v, .cached_keys = {}, .cached_values = {}};
-    if (cache_ != nullptr) {
-      kv.cached_keys = cache_->keys(layer);
-      kv.cached_values = cache_->values(layer);
-    }
-    return segment_attention(q, kv, segments_, visible.window, score_rule());
+  if (segments_.empty()) return attend_segments(q.tensor(), k.tensor(), v.tensor(), visible, layer);
+  KeyValues kv{.keys = k, .values = v, .cached_keys = {}, .cached_values = {}};
+  if (cache_ != nullptr) {
+    kv.cached_keys = cache_->keys(layer);
+    kv.cached_values = cache_->values(layer);
   }
+  return segment_attention(q, kv, segments_, visible.window, score_rule());
+}
+
+at::Tensor AttentionPlan::attend_segments(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                          const Visibility& visible, std::int64_t layer) const {
   const at::Tensor out = at::empty(q.sizes(), q.options());
   for (size_t i = 0; i < batch_.segments.size(); ++i) {
     const Segment& segment = batch_.segments[i];
@@ -210,15 +223,16 @@ at::Tensor AttentionPlan::attend_densely(const at::Tensor& q, const at::Tensor& 
   return at::matmul(weights, v.repeat_interleave(shared, 1));
 }
 
-at::Tensor AttentionPlan::decode(const at::Tensor& q, const Visibility& visible, std::int64_t layer) const {
+at::Tensor AttentionPlan::decode(const Heads& q, const Visibility& visible, std::int64_t layer) const {
   const at::Tensor &keys = cache_->keys(layer), &values = cache_->values(layer);
   if (!visible.decode_mask.defined()) {
     return decode_attention_cpu(q, keys, values, visible.keys, score_rule());
   }
   const auto view = [&](const at::Tensor& side) {  // [B, G, longest, D]
-    return side.narrow(0, 0, q.size(0)).narrow(1, 0, visible.decode_mask.size(3)).transpose(1, 2);
+    return side.narrow(0, 0, q.rows()).narrow(1, 0, visible.decode_mask.size(3)).transpose(1, 2);
   };
-  return attend_densely(q.unsqueeze(2), view(keys), view(values), visible.decode_mask, false).squeeze(2);
+  return attend_densely(q.tensor().unsqueeze(2), view(keys), view(values), visible.decode_mask, false)
+      .squeeze(2);
 }
 
 }  // namespace safetylock

@@ -22,7 +22,9 @@ class AttentionPlan {
   /// softmax(cap(scale q k^T)) v, over the window of a sliding layer, for queries [N, H, D], keys and values
   /// [N, G, D]: head outputs [N, H, D]. Stores keys and values in the cache, if there is one, without
   /// counting them yet.
-  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
+  at::Tensor attend(const Heads& q, const Heads& k, const Heads& v, std::int64_t layer) const;
+  /// Every request is at its next token: on the CPU, while decoding, and while the cache has room.
+  void advance();
 
  private:
   /// What the layers of one kind share: those that see everything, or those that slide.
@@ -38,11 +40,14 @@ class AttentionPlan {
   ScoreRule score_rule() const;
   std::vector<at::Tensor> masks_of(std::int64_t window, const at::TensorOptions& options) const;
   Visibility visible_over_buffers(std::int64_t window, const at::TensorOptions& options) const;
+  /// As `attend`, by libtorch's operators, a segment at a time.
+  at::Tensor attend_segments(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             const Visibility& visible, std::int64_t layer) const;
   at::Tensor attend_segment(const Segment& segment, const at::Tensor& mask, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
   at::Tensor attend_densely(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& mask, bool is_causal) const;
-  at::Tensor decode(const at::Tensor& q, const Visibility& visible, std::int64_t layer) const;
+  at::Tensor decode(const Heads& q, const Visibility& visible, std::int64_t layer) const;
 
   const ModelConfig& config_;
   const PackedBatch& batch_;

@@ -49,15 +49,15 @@ at::Tensor DecoderPass::embed() const {
 
 at::Tensor DecoderPass::head_outputs(std::int64_t layer, const LayerWeights& w, const at::Tensor& x) const {
   const ModelConfig& c = decoder_.config;
-  const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads;
-  const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, norm_rule(c)), w.qkv, w.qkv_bias)
-                             .view({x.size(0), H + 2 * G, c.head_dim});
+  const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads, D = c.head_dim;
+  const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, norm_rule(c)), w.qkv, w.qkv_bias);
+  const Heads q(qkv, 0, H, D), k(qkv, H, G, D), v(qkv, H + G, G, D);
   if (c.qk_norm) {
-    rms_norm_in_place(qkv.narrow(1, 0, H), w.q_norm, norm_rule(c));
-    rms_norm_in_place(qkv.narrow(1, H, G), w.k_norm, norm_rule(c));
+    rms_norm_in_place(q, w.q_norm, norm_rule(c));
+    rms_norm_in_place(k, w.k_norm, norm_rule(c));
   }
-  rope_.rotate_in_place(qkv.narrow(1, 0, H + G), layer);
-  at::Tensor z = attention_.attend(qkv.narrow(1, 0, H), qkv.narrow(1, H, G), qkv.narrow(1, H + G, G), layer);
+  rope_.rotate_in_place(Heads(qkv, 0, H + G, D), layer);
+  at::Tensor z = attention_.attend(q, k, v, layer);
   show(HookPoint::head_output, layer, z);
   return z;
 }
@@ -71,18 +71,25 @@ at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& 
   // A baked lock is a bias: it is added where a lock at run time would be, to the same bits and at its cost.
   const bool bias_is_term = !acts_at_once && !term.vector.defined();
   if (bias_is_term) term.vector = w.o_proj_bias;
-  at::Tensor attn_output = apply_linear(z.flatten(1), w.o_proj, bias_is_term ? at::Tensor() : w.o_proj_bias);
+  at::Tensor attn_output = apply_linear(z, w.o_proj, bias_is_term ? at::Tensor() : w.o_proj_bias);
   if (acts_at_once) {
     add_term(attn_output, std::exchange(term, {}));
     show(HookPoint::attn_output, layer, attn_output);
     if (c.sandwich_norm) attn_output = rms_norm(attn_output, w.attn_output_norm, norm_rule(c));
   }
   ResidualNorm h = add_and_norm(x, attn_output, term, w.mlp_norm, norm_rule(c));
-  for (std::int64_t row = 0; row < x.size(0); row += kRowChunk) {
-    const std::int64_t rows = std::min(kRowChunk, x.size(0) - row);
-    at::Tensor inner = mlp(c, w, h.normed.narrow(0, row, rows));
+  const auto add_mlp = [&](const at::Tensor& sum, const at::Tensor& normed) {
+    at::Tensor inner = mlp(c, w, normed);
     if (c.sandwich_norm) inner = rms_norm(inner, w.mlp_output_norm, norm_rule(c));
-    add_rows(h.sum.narrow(0, row, rows), inner);
+    add_rows(sum, inner);
+  };
+  if (x.size(0) <= kRowChunk) {
+    add_mlp(h.sum, h.normed);
+  } else {
+    for (std::int64_t row = 0; row < x.size(0); row += kRowChunk) {
+      const std::int64_t rows = std::min(kRowChunk, x.size(0) - row);
+      add_mlp(h.sum.narrow(0, row, rows), h.normed.narrow(0, row, rows));
+    }
   }
   show(HookPoint::block_output, layer, h.sum);
   return h.sum;
@@ -90,15 +97,21 @@ at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& 
 
 at::Tensor DecoderPass::run() {
   at::Tensor x = embed();
-  const auto layers = decoder_.weights->read_layers();
+  const std::vector<LayerWeights>* const held = decoder_.weights->held_layers();
+  const auto reader = held == nullptr ? decoder_.weights->read_layers() : nullptr;
   for (std::int64_t layer = 0; layer < decoder_.config.num_hidden_layers; ++layer) {
-    const LayerWeights& w = layers->next();
+    const LayerWeights& w = held == nullptr ? reader->next() : (*held)[static_cast<size_t>(layer)];
     x = after_attention(layer, w, x, head_outputs(layer, w, x));
   }
   for (const Segment& segment : batch_.segments) {
     if (segment.slot >= 0) cache_->advance(segment.slot, segment.length);
   }
   return x;
+}
+
+void DecoderPass::advance() {
+  rope_.advance();
+  attention_.advance();
 }
 
 void DecoderPass::show(HookPoint point, std::int64_t layer, at::Tensor& value) const {
@@ -109,12 +122,16 @@ void DecoderPass::show(HookPoint point, std::int64_t layer, at::Tensor& value) c
 void logits_into(const Decoder& decoder, const at::Tensor& hidden, const at::Tensor& out) {
   const ModelConfig& c = decoder.config;
   const std::int64_t chunk = std::clamp<std::int64_t>((1 << 25) / c.vocab_size, 1, kRowChunk);
-  for (std::int64_t row = 0; row < hidden.size(0); row += chunk) {
-    const std::int64_t rows = std::min(chunk, hidden.size(0) - row);
-    const at::Tensor x = rms_norm(hidden.narrow(0, row, rows), decoder.weights->final_norm(), norm_rule(c));
-    const at::Tensor logits = out.narrow(0, row, rows).copy_(decoder.weights->to_vocabulary(x));
+  const auto write = [&](const at::Tensor& rows, const at::Tensor& logits) {
+    const at::Tensor x = rms_norm(rows, decoder.weights->final_norm(), norm_rule(c));
+    logits.copy_(decoder.weights->to_vocabulary(x));
     if (c.final_logit_softcapping > 0)
       logits.div_(c.final_logit_softcapping).tanh_().mul_(c.final_logit_softcapping);
+  };
+  if (hidden.size(0) <= chunk) return write(hidden, out);
+  for (std::int64_t row = 0; row < hidden.size(0); row += chunk) {
+    const std::int64_t rows = std::min(chunk, hidden.size(0) - row);
+    write(hidden.narrow(0, row, rows), out.narrow(0, row, rows));
   }
 }
 

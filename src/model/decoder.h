@@ -38,6 +38,10 @@ class DecoderPass {
                              const at::Tensor& z) const;
   /// All layers; the tokens are in the cache afterwards. [N, E], before the final norm.
   at::Tensor run();
+  /// Makes the pass over one token each on the CPU a pass over the next ones: after `run`, and after the ids
+  /// of the batch were replaced and its positions counted up. Not for longrope, nor where the cache has
+  /// grown.
+  void advance();
 
  private:
   void show(HookPoint point, std::int64_t layer, at::Tensor& value) const;

@@ -11,16 +11,16 @@ namespace {
 
 constexpr std::int64_t kGranularity = 64;
 
-/// `from` [N, G, D], in which each row is one piece, to rows of `to` [slots, C, G, D].
-void write_rows(const at::Tensor& to, const at::Tensor& rows, const at::Tensor& from) {
+/// To rows of `to` [slots, C, G, D].
+void write_rows(const at::Tensor& to, const at::Tensor& rows, const Heads& from) {
   if (!from.is_cpu()) {
-    to.flatten(0, 1).index_copy_(0, rows, from);
+    to.flatten(0, 1).index_copy_(0, rows, from.tensor());
     return;
   }
-  const std::size_t bytes = static_cast<size_t>(from.size(1) * from.size(2)) * from.element_size();
+  const std::size_t size = to.element_size(), bytes = static_cast<size_t>(from.count() * from.dim()) * size,
+                    stride = static_cast<size_t>(from.stride()) * size;
   auto* const target = static_cast<std::byte*>(to.mutable_data_ptr());
-  const auto* const source = static_cast<const std::byte*>(from.const_data_ptr());
-  const std::size_t stride = static_cast<size_t>(from.stride(0)) * from.element_size();
+  const auto* const source = static_cast<const std::byte*>(from.data());
   const auto* const places = rows.const_data_ptr<std::int64_t>();
   const auto rows_at_once = static_cast<std::int64_t>((1 << 16) / bytes + 1);
   at::parallel_for(0, rows.size(0), rows_at_once, [&](std::int64_t begin, std::int64_t end) {
@@ -54,8 +54,8 @@ void KvCache::reserve(std::int64_t tokens) {
   capacity_ = grown;
 }
 
-void KvCache::write(std::int64_t layer, const at::Tensor& rows, const at::Tensor& keys,
-                    const at::Tensor& values) const {
+void KvCache::write(std::int64_t layer, const at::Tensor& rows, const Heads& keys,
+                    const Heads& values) const {
   write_rows(this->keys(layer), rows, keys);
   write_rows(this->values(layer), rows, values);
 }

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/torch_includes.h"
+#include "model/kernels/heads.h"
 #include "safetylock/model_config.h"
 
 namespace safetylock {
@@ -25,10 +25,9 @@ class KvCache {
   /// finite.
   const at::Tensor& keys(std::int64_t layer) const { return keys_.at(static_cast<size_t>(layer)); }
   const at::Tensor& values(std::int64_t layer) const { return values_.at(static_cast<size_t>(layer)); }
-  /// Puts keys and values [N, G, D] of a layer, in which each row is one piece, at `rows` [N] int64 of
+  /// Puts keys and values [N, G, D] of a layer at `rows` [N] int64 of
   /// [slots * C, G, D]; all on the model's device. They are not counted yet.
-  void write(std::int64_t layer, const at::Tensor& rows, const at::Tensor& keys,
-             const at::Tensor& values) const;
+  void write(std::int64_t layer, const at::Tensor& rows, const Heads& keys, const Heads& values) const;
   /// Counts `tokens` more in `slot`, once all layers have written them.
   void advance(std::int64_t slot, std::int64_t tokens) { lengths_.at(static_cast<size_t>(slot)) += tokens; }
 

@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "model/kernels/rotate.h"
+#include "model/kernels/scratch.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -37,15 +39,6 @@ at::Tensor scaled(const ModelConfig& config) {
     for (std::int64_t i = 0; i < inverse.numel(); ++i) values[i] = llama3_scaled(values[i], scaling);
   }
   return inverse;
-}
-
-RopeTable table_of(const at::Tensor& angles, double factor, at::ScalarType dtype) {
-  at::Tensor cos = at::cos(angles), sin = at::sin(angles);
-  if (factor != 1.0) {
-    cos.mul_(factor);
-    sin.mul_(factor);
-  }
-  return {.cos = cos.to(dtype), .sin = sin.to(dtype)};
 }
 
 /// Which rows belong to a sequence that reaches beyond `original` tokens in this pass, [N] bool on the CPU.
@@ -92,20 +85,49 @@ RopeFrequencies::RopeFrequencies(const ModelConfig& config, at::Device device)
 
 RopeTables::RopeTables(const RopeFrequencies& frequencies, const ModelConfig& config,
                        const PackedBatch& batch, at::ScalarType dtype)
-    : config_(config) {
-  const at::Device device = frequencies.inverse.device();
-  const at::Tensor rows = batch.positions.to(device).to(at::kFloat).unsqueeze(1);
-  at::Tensor angles = rows * frequencies.inverse;
+    : frequencies_(frequencies), config_(config) {
+  const at::TensorOptions floats = frequencies.inverse.options();
+  rows_ = batch.positions.to(floats).view({-1, 1, 1});
+  const auto like = [&](const at::Tensor& inverse, const at::TensorOptions& options) {
+    return at::empty({batch.rows(), 1, inverse.size(0)}, options);
+  };
+  angles_ = like(frequencies.inverse, floats);
+  table_ = {.cos = like(frequencies.inverse, floats.dtype(dtype)),
+            .sin = like(frequencies.inverse, floats.dtype(dtype))};
+  fill(table_, frequencies.inverse, frequencies.attention_factor);
   if (frequencies.long_inverse.defined()) {  // (never over buffers)
-    const at::Tensor longer = beyond(batch, config.rope_scaling.original_max_position_embeddings);
-    angles = at::where(longer.to(device).unsqueeze(1), rows * frequencies.long_inverse, angles);
+    const at::Tensor longer = beyond(batch, config.rope_scaling.original_max_position_embeddings)
+                                  .to(floats.device())
+                                  .view({-1, 1, 1});
+    const RopeTable far = {.cos = at::empty_like(table_.cos), .sin = at::empty_like(table_.sin)};
+    fill(far, frequencies.long_inverse, frequencies.attention_factor);
+    table_ = {.cos = at::where(longer, far.cos, table_.cos), .sin = at::where(longer, far.sin, table_.sin)};
   }
-  table_ = table_of(angles.unsqueeze(1), frequencies.attention_factor, dtype);
-  if (frequencies.local_inverse.defined())
-    local_ = table_of((rows * frequencies.local_inverse).unsqueeze(1), 1.0, dtype);
+  if (frequencies.local_inverse.defined()) {
+    local_ = {.cos = at::empty_like(table_.cos), .sin = at::empty_like(table_.sin)};
+    fill(local_, frequencies.local_inverse, 1.0);
+  }
 }
 
-void RopeTables::rotate_in_place(const at::Tensor& heads, std::int64_t layer) const {
+void RopeTables::fill(const RopeTable& table, const at::Tensor& inverse, double factor) {
+  at::mul_out(angles_, rows_, inverse);
+  for (const auto& [function, to] : {std::pair{&at::cos_out, table.cos}, {&at::sin_out, table.sin}}) {
+    const bool direct = factor == 1.0 && to.scalar_type() == at::kFloat;
+    at::Tensor out = direct ? to : scratch(to.sizes(), to.options().dtype(at::kFloat));
+    function(out, angles_);
+    if (factor != 1.0) out.mul_(factor);
+    if (!direct) to.copy_(out);
+  }
+}
+
+void RopeTables::advance() {
+  auto* const rows = rows_.mutable_data_ptr<float>();
+  for (std::int64_t i = 0; i < rows_.size(0); ++i) rows[i] += 1;
+  fill(table_, frequencies_.inverse, frequencies_.attention_factor);
+  if (local_.cos.defined()) fill(local_, frequencies_.local_inverse, 1.0);
+}
+
+void RopeTables::rotate_in_place(const Heads& heads, std::int64_t layer) const {
   if (!config_.rotates(layer)) return;
   const RopeTable& table = local_.cos.defined() && config_.slides(layer) ? local_ : table_;
   safetylock::rotate_in_place(heads, table.cos, table.sin);

@@ -1,6 +1,7 @@
 // Rotary position embeddings, half against half as Hugging Face lays them out.
 #pragma once
 
+#include "model/kernels/heads.h"
 #include "model/packed_batch.h"
 #include "model/torch_includes.h"
 #include "safetylock/model_config.h"
@@ -32,13 +33,20 @@ class RopeTables {
   RopeTables(const RopeFrequencies& frequencies, const ModelConfig& config, const PackedBatch& batch,
              at::ScalarType dtype);
 
-  /// Rotates `heads` [N, any, D] of `layer` in place; nothing in a layer without rotation.
-  void rotate_in_place(const at::Tensor& heads, std::int64_t layer) const;
+  /// Rotates `heads` of `layer` in place; nothing in a layer without rotation.
+  void rotate_in_place(const Heads& heads, std::int64_t layer) const;
+  /// Every row is the next one of its sequence: on the CPU, and not for longrope.
+  void advance();
 
  private:
+  void fill(const RopeTable& table, const at::Tensor& inverse, double factor);
+
+  const RopeFrequencies& frequencies_;
   const ModelConfig& config_;
   RopeTable table_;
-  RopeTable local_;  // undefined where sliding layers have no base of their own
+  RopeTable local_;    // undefined where sliding layers have no base of their own
+  at::Tensor rows_;    // [N, 1, 1] float32: positions
+  at::Tensor angles_;  // [N, 1, R/2] float32
 };
 
 }  // namespace safetylock

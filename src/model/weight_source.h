@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "formats/checkpoint.h"
 #include "model/layer_weights.h"
@@ -23,6 +24,8 @@ class WeightSource {
 
   virtual at::TensorOptions options() const = 0;  ///< the model's device and dtype
   virtual std::unique_ptr<LayerReader> read_layers() const = 0;
+  /// All layers, where they are in memory: a pass then needs no reader.
+  virtual const std::vector<LayerWeights>* held_layers() const { return nullptr; }
   virtual at::Tensor embed(const at::Tensor& ids) const = 0;        ///< ids [N] int64 on the CPU: [N, E]
   virtual at::Tensor final_norm() const = 0;                        ///< [E]
   virtual at::Tensor to_vocabulary(const at::Tensor& x) const = 0;  ///< x [M, E] times lm_head: [M, V]

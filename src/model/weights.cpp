@@ -1,7 +1,11 @@
 #include "model/weights.h"
 
+#include <cstddef>
+#include <cstring>
+
 #include "formats/checkpoint_tensors.h"
 #include "model/kernels/linear.h"
+#include "model/kernels/scratch.h"
 #include "model/load_tensor.h"
 #include "model/memory_check.h"
 #include "safetylock/error.h"
@@ -80,7 +84,16 @@ std::unique_ptr<LayerReader> HeldWeights::read_layers() const {
 }
 
 at::Tensor HeldWeights::embed(const at::Tensor& ids) const {
-  return weights_.embedding.index({ids.to(weights_.embedding.device())});
+  const at::Tensor& table = weights_.embedding;
+  if (!table.is_cpu()) return table.index({ids.to(table.device())});
+  const at::Tensor rows = scratch({ids.size(0), table.size(1)}, table.options());
+  const size_t bytes = static_cast<size_t>(table.size(1)) * table.element_size();
+  const auto* const from = static_cast<const std::byte*>(table.const_data_ptr());
+  auto* const to = static_cast<std::byte*>(rows.mutable_data_ptr());
+  const auto* const wanted = ids.const_data_ptr<std::int64_t>();
+  for (size_t i = 0; i < static_cast<size_t>(ids.size(0)); ++i)
+    std::memcpy(to + i * bytes, from + static_cast<size_t>(wanted[i]) * bytes, bytes);
+  return rows;
 }
 
 at::Tensor HeldWeights::to_vocabulary(const at::Tensor& x) const {

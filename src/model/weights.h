@@ -31,6 +31,7 @@ class HeldWeights final : public WeightSource {
 
   at::TensorOptions options() const override { return weights_.embedding.options(); }
   std::unique_ptr<LayerReader> read_layers() const override;
+  const std::vector<LayerWeights>* held_layers() const override { return &weights_.layers; }
   at::Tensor embed(const at::Tensor& ids) const override;
   at::Tensor final_norm() const override { return weights_.final_norm; }
   at::Tensor to_vocabulary(const at::Tensor& x) const override;

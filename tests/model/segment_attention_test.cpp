@@ -50,11 +50,11 @@ at::Tensor seen(const SegmentRows& segment, const at::Tensor& fresh, const at::T
 
 /// softmax(cap(scale q k^T)) v in double, one query at a time.
 at::Tensor reference(const Inputs& in, std::int64_t window, ScoreRule rule) {
-  const std::int64_t shared = in.q.size(1) / in.kv.keys.size(1);
+  const std::int64_t shared = in.q.size(1) / in.kv.keys.count();
   at::Tensor out = at::empty(in.q.sizes(), at::kDouble);
   for (const SegmentRows& segment : in.segments) {
-    const at::Tensor keys = seen(segment, in.kv.keys, in.kv.cached_keys),
-                     values = seen(segment, in.kv.values, in.kv.cached_values);
+    const at::Tensor keys = seen(segment, in.kv.keys.tensor(), in.kv.cached_keys),
+                     values = seen(segment, in.kv.values.tensor(), in.kv.cached_values);
     for (std::int64_t t = 0; t < segment.length; ++t) {
       const std::int64_t end = keys.size(0) - segment.length + t + 1,
                          begin = window > 0 ? std::max<std::int64_t>(0, end - window) : 0;
@@ -126,7 +126,7 @@ TEST_P(SegmentAttention, LooksNeitherAheadNorAside) {
     in.kv.cached_values[0].fill_(kNaN);
     in.kv.cached_keys[1].slice(0, 21).fill_(kNaN);
     in.kv.cached_values[1].slice(0, 21).fill_(kNaN);
-    in.kv.keys.slice(0, 100).fill_(kNaN);
+    in.kv.keys.tensor().slice(0, 100).fill_(kNaN);
     const at::Tensor after = attend(in, 0, rule);
     EXPECT_TRUE(at::equal(after.slice(0, 0, 100), before.slice(0, 0, 100)));
     EXPECT_TRUE(at::isnan(after.slice(0, 100)).all().item<bool>());

@@ -31,7 +31,7 @@ struct Product {
   const T* bias;    // [out] or null
   T* y;             // [rows, out]
   std::int64_t rows, in, out;
-  const float* tiles = nullptr;  // x again, for turned_columns: see tiles_of
+  const float* tiles = nullptr;  // x again, for turned_columns: see make_tiles
   std::int64_t tile_rows = 0;
 };
 
@@ -131,8 +131,9 @@ std::int64_t grain(std::int64_t work_each) {
 constexpr std::int64_t kRowsAtOnce = 512;
 
 /// x [rows, in] as tiles of up to `height` rows, each [in][its rows]: what a tile multiplies lies in a row.
-std::vector<float> tiles_of(const float* x, std::int64_t rows, std::int64_t in, std::int64_t height) {
-  std::vector<float> tiles(static_cast<size_t>(rows * in));
+void make_tiles(const float* x, std::int64_t rows, std::int64_t in, std::int64_t height,
+                std::vector<float>& tiles) {
+  tiles.resize(static_cast<size_t>(rows * in));
   at::parallel_for(
       0, (rows + height - 1) / height, grain(height * in), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t first = begin * height; first < std::min(end * height, rows); first += height) {
@@ -143,7 +144,6 @@ std::vector<float> tiles_of(const float* x, std::int64_t rows, std::int64_t in, 
           }
         }
       });
-  return tiles;
 }
 
 /// Columns of y from `first` on.
@@ -153,11 +153,11 @@ void multiply(InstructionSet set, Product<T> p, std::int64_t first) {
   const std::int64_t width = kernels.turned_width;
   const bool turns = p.rows >= kTurnFrom && p.in % (width / 2) == 0;
   const std::int64_t turned = turns ? (p.out - first) / width : 0, rest = first + turned * width;
-  std::vector<float> tiles;
   if (turned > 0) {
+    static thread_local std::vector<float> tiles;  // kept, as a step asks for the same sizes again and again
     const std::int64_t number = (p.rows + kernels.turned_rows - 1) / kernels.turned_rows;
     p.tile_rows = (p.rows + number - 1) / number;
-    tiles = tiles_of(p.x, p.rows, p.in, p.tile_rows);
+    make_tiles(p.x, p.rows, p.in, p.tile_rows, tiles);
     p.tiles = tiles.data();
   }
   at::parallel_for(0, turned, grain(width * p.in * p.rows), [&](std::int64_t begin, std::int64_t end) {
@@ -176,7 +176,7 @@ void multiply(InstructionSet set, Product<T> p, std::int64_t first) {
 std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, const at::Tensor& y) {
   if (set != InstructionSet::amx || x.scalar_type() != at::kBFloat16 || x.size(0) < kTilesFrom ||
-      !fits_tiles(x.size(1)))
+      !fits_tiles(weight.size(1)))
     return 0;
   const at::Tensor rows = x.contiguous();
   return tile_linear({.x = rows.const_data_ptr<at::BFloat16>(),
@@ -184,13 +184,27 @@ std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::T
                       .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
                       .y = y.mutable_data_ptr<at::BFloat16>(),
                       .rows = x.size(0),
-                      .in = x.size(1),
+                      .in = weight.size(1),
                       .out = weight.size(0)});
+}
+
+template <typename T>
+SAFETYLOCK_FOR_EACH_CPU void widen(const T* from, std::int64_t n, float* to) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) to[i] = widened(from[i]);
 }
 
 at::Tensor in_float32(const at::Tensor& x) {
   if (x.scalar_type() == at::kFloat) return x.contiguous();
-  return scratch(x.sizes(), x.options().dtype(at::kFloat)).copy_(x);
+  const at::Tensor rows = x.contiguous(), wide = scratch(x.sizes(), x.options().dtype(at::kFloat));
+  with_type(x.scalar_type(), [&]<typename T>() {
+    const T* const from = rows.const_data_ptr<T>();
+    float* const to = wide.mutable_data_ptr<float>();
+    at::parallel_for(0, rows.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+      widen(from + begin, end - begin, to + begin);
+    });
+  });
+  return wide;
 }
 
 at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -201,7 +215,7 @@ at::Tensor run(InstructionSet set, const at::Tensor& x, const at::Tensor& weight
   with_type(weight.scalar_type(), [&]<typename T>() {
     for (std::int64_t row = 0; row < x.size(0); row += kRowsAtOnce) {
       multiply(set,
-               Product<T>{.x = wide.const_data_ptr<float>() + row * x.size(1),
+               Product<T>{.x = wide.const_data_ptr<float>() + row * weight.size(1),
                           .weight = weight.const_data_ptr<T>(),
                           .bias = bias.defined() ? bias.const_data_ptr<T>() : nullptr,
                           .y = y.mutable_data_ptr<T>() + row * weight.size(0),

@@ -79,9 +79,9 @@ SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<T>& g) {
 }
 
 template <typename T>
-void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+void attend_all(const Heads& q, const at::Tensor& keys, const at::Tensor& values,
                 const std::vector<KeyRange>& seen, ScoreRule rule, const at::Tensor& out) {
-  const std::int64_t B = q.size(0), G = keys.size(2), D = keys.size(3), R = q.size(1) / G,
+  const std::int64_t B = q.rows(), G = keys.size(2), D = keys.size(3), R = q.count() / G,
                      slot = keys.stride(0);
   std::int64_t longest = 0;
   for (const KeyRange& keys_seen : seen) longest = std::max(longest, keys_seen.end - keys_seen.begin);
@@ -92,7 +92,7 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
       const std::int64_t b = i / G, g = i % G;
       const KeyRange range = seen[static_cast<size_t>(b)];
       const std::int64_t first = b * slot + range.begin * G * D + g * D;
-      attend_group(Group<T>{.q = q.const_data_ptr<T>() + b * q.stride(0) + g * R * D,
+      attend_group(Group<T>{.q = q.data<T>() + b * q.stride() + g * R * D,
                             .k = keys.const_data_ptr<T>() + first,
                             .v = values.const_data_ptr<T>() + first,
                             .out = out.mutable_data_ptr<T>() + (b * G + g) * R * D,
@@ -108,10 +108,10 @@ void attend_all(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& v
 
 }  // namespace
 
-at::Tensor decode_attention_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+at::Tensor decode_attention_cpu(const Heads& q, const at::Tensor& keys, const at::Tensor& values,
                                 const std::vector<KeyRange>& seen, ScoreRule rule) {
-  const at::Tensor out = scratch(q.sizes(), q.options());
-  with_type(q.scalar_type(), [&]<typename T>() { attend_all<T>(q, keys, values, seen, rule, out); });
+  const at::Tensor out = scratch({q.rows(), q.count(), q.dim()}, q.options());
+  with_type(q.dtype(), [&]<typename T>() { attend_all<T>(q, keys, values, seen, rule, out); });
   return out;
 }
 

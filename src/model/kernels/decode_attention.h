@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/torch_includes.h"
+#include "model/kernels/heads.h"
 
 namespace safetylock {
 
@@ -20,11 +20,11 @@ struct ScoreRule {
   float softcap = 0;  ///< c > 0: a score s becomes c tanh(s / c); 0: it stays
 };
 
-/// softmax(cap(scale q k^T)) v for queries [B, H, D] (last dimension contiguous), keys and values [slots, C,
+/// softmax(cap(scale q k^T)) v for queries [B, H, D], keys and values [slots, C,
 /// G, D] contiguous, request b using the rows seen[b] of slot b. Scores and sums in float32. [B, H, D]. For
 /// float32, bfloat16 and float16 on the CPU. libtorch's own kernel takes one query head at a time,
 /// which costs H/G times the reads, and has no fast path for bfloat16 and a single query.
-at::Tensor decode_attention_cpu(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+at::Tensor decode_attention_cpu(const Heads& q, const at::Tensor& keys, const at::Tensor& values,
                                 const std::vector<KeyRange>& seen, ScoreRule rule);
 
 }  // namespace safetylock

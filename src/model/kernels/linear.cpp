@@ -18,12 +18,12 @@ constexpr std::int64_t kManyFloatRows = 64, kManyBFloat16Rows = 96;
 /// cache.
 constexpr std::int64_t kManyTileRows = 192, kDeep = 2048;
 
-bool is_ours(const at::Tensor& x) {
+bool is_ours(const at::Tensor& x, std::int64_t in) {
   if (!x.is_cpu()) return false;
   const std::int64_t rows = x.size(0);
   if (x.scalar_type() == at::kFloat) return rows < kManyFloatRows;
   if (x.scalar_type() != at::kBFloat16) return true;
-  if (best_instruction_set() == InstructionSet::amx) return rows < kManyTileRows || x.size(1) <= kDeep;
+  if (best_instruction_set() == InstructionSet::amx) return rows < kManyTileRows || in <= kDeep;
   static const bool multiplies_fast = cpu_multiplies_bfloat16_fast();
   return !multiplies_fast || rows < kManyBFloat16Rows;
 }
@@ -31,9 +31,10 @@ bool is_ours(const at::Tensor& x) {
 }  // namespace
 
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (is_ours(x)) return cpu_linear(x, weight, bias);
+  if (is_ours(x, weight.size(1))) return cpu_linear(x, weight, bias);
   at::Tensor y = scratch({x.size(0), weight.size(0)}, x.options());
-  return bias.defined() ? at::addmm_out(y, bias, x, weight.t()) : at::mm_out(y, x, weight.t());
+  const at::Tensor rows = x.flatten(1);
+  return bias.defined() ? at::addmm_out(y, bias, rows, weight.t()) : at::mm_out(y, rows, weight.t());
 }
 
 }  // namespace safetylock

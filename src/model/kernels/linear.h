@@ -5,8 +5,8 @@
 
 namespace safetylock {
 
-/// x [N, in] times weight [out, in] transposed, plus bias [out] where defined: [N, out] in x's dtype.
-/// Products are summed in float32 and rounded once.
+/// x [N, in], or [N, heads, in / heads] contiguous, times weight [out, in] transposed, plus bias [out] where
+/// defined: [N, out] in x's dtype. Products are summed in float32 and rounded once.
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
 }  // namespace safetylock

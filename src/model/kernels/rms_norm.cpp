@@ -35,19 +35,19 @@ template void normalise_row(const at::Half*, const at::Half*, at::Half*, std::in
 
 namespace {
 
-/// x and out [N, H, D], last dimensions contiguous; out may be x.
-void normalise_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& out, NormRule rule) {
-  const std::int64_t H = x.size(1), D = x.size(2);
-  with_type(x.scalar_type(), [&]<typename T>() {
-    const T *from = x.const_data_ptr<T>(), *w = weight.const_data_ptr<T>();
-    T* to = out.mutable_data_ptr<T>();
+/// out may be x.
+void normalise_rows(const Heads& x, const at::Tensor& weight, const Heads& out, NormRule rule) {
+  const std::int64_t H = x.count(), D = x.dim();
+  with_type(x.dtype(), [&]<typename T>() {
+    const T *from = x.data<T>(), *w = weight.const_data_ptr<T>();
+    T* to = out.mutable_data<T>();
     const auto eps = static_cast<float>(rule.eps);
-    at::parallel_for(0, x.size(0) * H, std::max<std::int64_t>(1, (1 << 15) / D),
+    at::parallel_for(0, x.rows() * H, std::max<std::int64_t>(1, (1 << 15) / D),
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t row = begin; row < end; ++row) {
                          const std::int64_t n = row / H, h = row % H;
-                         normalise_row(from + n * x.stride(0) + h * x.stride(1), w,
-                                       to + n * out.stride(0) + h * out.stride(1), D, eps, rule.unit_offset);
+                         normalise_row(from + n * x.stride() + h * D, w, to + n * out.stride() + h * D, D,
+                                       eps, rule.unit_offset);
                        }
                      });
   });
@@ -67,15 +67,20 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, NormRule rule
   const at::Tensor rows = x.contiguous();
   const at::Tensor out = scratch(rows.sizes(), rows.options());
   const std::int64_t n = x.size(-1);
-  normalise_rows(rows.view({-1, 1, n}), weight, out.view({-1, 1, n}), rule);
+  if (x.dim() == 2) {
+    normalise_rows({rows, 0, 1, n}, weight, {out, 0, 1, n}, rule);
+  } else {
+    normalise_rows(rows.view({-1, 1, n}), weight, out.view({-1, 1, n}), rule);
+  }
   return out;
 }
 
-void rms_norm_in_place(const at::Tensor& heads, const at::Tensor& weight, NormRule rule) {
+void rms_norm_in_place(const Heads& heads, const at::Tensor& weight, NormRule rule) {
   if (heads.is_cpu()) {
     normalise_rows(heads, weight, heads, rule);
   } else {
-    heads.copy_(rms_norm_by_operators(heads, weight, rule));
+    const at::Tensor values = heads.tensor();
+    values.copy_(rms_norm_by_operators(values, weight, rule));
   }
 }
 

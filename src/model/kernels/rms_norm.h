@@ -1,7 +1,7 @@
 // Root mean square norm of rows.
 #pragma once
 
-#include "model/torch_includes.h"
+#include "model/kernels/heads.h"
 
 namespace safetylock {
 
@@ -19,8 +19,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, NormRule rule
 template <typename T>
 void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps, bool unit_offset);
 
-/// rms_norm of heads, written over them: heads [N, H, D] whose last dimension is contiguous.
-void rms_norm_in_place(const at::Tensor& heads, const at::Tensor& weight, NormRule rule);
+/// rms_norm of each head, written over it.
+void rms_norm_in_place(const Heads& heads, const at::Tensor& weight, NormRule rule);
 
 /// The same in libtorch's operators: on CUDA, and in the tests.
 at::Tensor rms_norm_by_operators(const at::Tensor& x, const at::Tensor& weight, NormRule rule);

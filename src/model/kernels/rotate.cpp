@@ -30,17 +30,17 @@ void rotate_by_operators(const at::Tensor& heads, const at::Tensor& cos, const a
   first.copy_(rotated);
 }
 
-void rotate_in_place(const at::Tensor& heads, const at::Tensor& cos, const at::Tensor& sin) {
-  if (!heads.is_cpu()) return rotate_by_operators(heads, cos, sin);
-  const std::int64_t H = heads.size(1), half = cos.size(2);
-  with_type(heads.scalar_type(), [&]<typename T>() {
-    T* const values = heads.mutable_data_ptr<T>();
+void rotate_in_place(const Heads& heads, const at::Tensor& cos, const at::Tensor& sin) {
+  if (!heads.is_cpu()) return rotate_by_operators(heads.tensor(), cos, sin);
+  const std::int64_t H = heads.count(), half = cos.size(2);
+  with_type(heads.dtype(), [&]<typename T>() {
+    T* const values = heads.mutable_data<T>();
     const T *c = cos.const_data_ptr<T>(), *s = sin.const_data_ptr<T>();
-    at::parallel_for(0, heads.size(0), std::max<std::int64_t>(1, (1 << 14) / (H * half)),
+    at::parallel_for(0, heads.rows(), std::max<std::int64_t>(1, (1 << 14) / (H * half)),
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t n = begin; n < end; ++n) {
                          for (std::int64_t h = 0; h < H; ++h) {
-                           T* const head = values + n * heads.stride(0) + h * heads.stride(1);
+                           T* const head = values + n * heads.stride() + h * heads.dim();
                            rotate_head(head, head + half, c + n * half, s + n * half, half);
                          }
                        }

@@ -110,21 +110,22 @@ SAFETYLOCK_FOR_EACH_CPU void narrow_row(const float* from, T* to, std::int64_t n
 /// The rows that a segment sees, in order.
 template <typename T>
 std::vector<KeyPiece<T>> pieces_of(const KeyValues& kv, const SegmentRows& segment, std::int64_t head) {
-  const std::int64_t D = kv.keys.size(2);
+  const std::int64_t D = kv.keys.dim();
   std::vector<KeyPiece<T>> pieces;
-  const auto add = [&](const at::Tensor& keys, const at::Tensor& values, std::int64_t stride,
-                       std::int64_t begin, std::int64_t n) {
-    pieces.push_back({.keys = keys.const_data_ptr<T>() + begin * stride + head * D,
-                      .values = values.const_data_ptr<T>() + begin * stride + head * D,
+  const auto add = [&](const T* keys, const T* values, std::int64_t stride, std::int64_t begin,
+                       std::int64_t n) {
+    pieces.push_back({.keys = keys + begin * stride + head * D,
+                      .values = values + begin * stride + head * D,
                       .stride = stride,
                       .n = n});
   };
   const auto fresh = [&](std::int64_t begin, std::int64_t n) {
-    add(kv.keys, kv.values, kv.keys.stride(0), begin, n);
+    add(kv.keys.data<T>(), kv.values.data<T>(), kv.keys.stride(), begin, n);
   };
   for (const KeyRows& rows : segment.earlier) {
     if (rows.cached) {
-      add(kv.cached_keys, kv.cached_values, kv.keys.size(1) * D, rows.begin, rows.length);
+      add(kv.cached_keys.const_data_ptr<T>(), kv.cached_values.const_data_ptr<T>(), kv.keys.count() * D,
+          rows.begin, rows.length);
     } else {
       fresh(rows.begin, rows.length);
     }
@@ -210,10 +211,10 @@ std::vector<Task> tasks_of(std::span<const SegmentRows> segments, std::int64_t h
 
 /// Each thread with an attention of its own, of `block` queries at a time.
 template <typename MakeAttention>
-void attend_all(const MakeAttention& make, std::int64_t block, const at::Tensor& q, const KeyValues& kv,
+void attend_all(const MakeAttention& make, std::int64_t block, const Heads& q, const KeyValues& kv,
                 std::span<const SegmentRows> segments, std::int64_t window, ScoreRule rule,
                 const at::Tensor& out) {
-  const std::int64_t heads = kv.keys.size(1), D = q.size(2), R = q.size(1) / heads;
+  const std::int64_t heads = kv.keys.count(), D = q.dim(), R = q.count() / heads;
   const std::vector<Task> tasks = tasks_of(segments, heads, R, block, window);
   // Threads take shares of equal cost, not of equal number: later tokens see more.
   const std::int64_t shares = at::get_num_threads(), cost = tasks.back().cost_before;
@@ -239,39 +240,38 @@ void attend_all(const MakeAttention& make, std::int64_t block, const at::Tensor&
                          pieces_of<T>(kv, rows, head));
       }
       const std::int64_t first = head * R * D;
-      attention.attend(GroupRows<const T>{.first = q.const_data_ptr<T>() + rows.begin * q.stride(0) + first,
-                                          .stride = q.stride(0),
-                                          .R = R,
-                                          .D = D},
-                       GroupRows<T>{.first = out.mutable_data_ptr<T>() + rows.begin * out.stride(0) + first,
-                                    .stride = out.stride(0),
-                                    .R = R,
-                                    .D = D},
-                       task->row);
+      attention.attend(
+          GroupRows<const T>{
+              .first = q.data<T>() + rows.begin * q.stride() + first, .stride = q.stride(), .R = R, .D = D},
+          GroupRows<T>{.first = out.mutable_data_ptr<T>() + rows.begin * out.stride(0) + first,
+                       .stride = out.stride(0),
+                       .R = R,
+                       .D = D},
+          task->row);
     }
   });
 }
 
 }  // namespace
 
-at::Tensor segment_attention_with(InstructionSet set, const at::Tensor& q, const KeyValues& kv,
+at::Tensor segment_attention_with(InstructionSet set, const Heads& q, const KeyValues& kv,
                                   std::span<const SegmentRows> segments, std::int64_t window,
                                   ScoreRule rule) {
-  const at::Tensor out = scratch(q.sizes(), q.options());
+  const at::Tensor out = scratch({q.rows(), q.count(), q.dim()}, q.options());
 #if defined(SAFETYLOCK_TILES)
-  if (set == InstructionSet::amx && q.scalar_type() == at::kBFloat16) {
+  if (set == InstructionSet::amx && q.dtype() == at::kBFloat16) {
     attend_all([] { return TileAttention(); }, TileAttention::kRows, q, kv, segments, window, rule, out);
     return out;
   }
 #endif
   const BlockKernel kernel = kernel_of(set);
-  with_type(q.scalar_type(), [&]<typename T>() {
+  with_type(q.dtype(), [&]<typename T>() {
     attend_all([&] { return FloatAttention<T>(kernel); }, kernel.rows, q, kv, segments, window, rule, out);
   });
   return out;
 }
 
-at::Tensor segment_attention(const at::Tensor& q, const KeyValues& kv, std::span<const SegmentRows> segments,
+at::Tensor segment_attention(const Heads& q, const KeyValues& kv, std::span<const SegmentRows> segments,
                              std::int64_t window, ScoreRule rule) {
   return segment_attention_with(best_instruction_set(), q, kv, segments, window, rule);
 }

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "model/kernels/decode_attention.h"
+#include "model/kernels/heads.h"
 #include "model/kernels/instruction_set.h"
-#include "model/torch_includes.h"
 
 namespace safetylock {
 
@@ -24,22 +24,22 @@ struct SegmentRows {
   std::vector<KeyRows> earlier;
 };
 
-/// Where keys and values lie, each row [G, D] in one piece.
+/// Where keys and values lie.
 struct KeyValues {
-  at::Tensor keys, values;                ///< [N, G, D], of this pass, with the same strides
+  Heads keys, values;                     ///< [N, G, D], of this pass, the rows of both as far apart
   at::Tensor cached_keys, cached_values;  ///< [slots, C, G, D] contiguous; undefined where nothing is cached
 };
 
-/// softmax(cap(scale q k^T)) v for queries [N, H, D], each row in one piece: [N, H, D]. float32, bfloat16 or
+/// softmax(cap(scale q k^T)) v for queries [N, H, D]: [N, H, D]. float32, bfloat16 or
 /// float16 on the CPU, all of one dtype. Scores and sums are float32; with tiles the weights of bfloat16 are
 /// rounded to it before they multiply the values, as in flash attention. What a token gets depends neither on
 /// later tokens nor on other segments nor on the threads. libtorch's operator takes one sequence at a time,
 /// and one query head.
-at::Tensor segment_attention(const at::Tensor& q, const KeyValues& kv, std::span<const SegmentRows> segments,
+at::Tensor segment_attention(const Heads& q, const KeyValues& kv, std::span<const SegmentRows> segments,
                              std::int64_t window, ScoreRule rule);
 
 /// The same with one of the instruction sets that this host has.
-at::Tensor segment_attention_with(InstructionSet set, const at::Tensor& q, const KeyValues& kv,
+at::Tensor segment_attention_with(InstructionSet set, const Heads& q, const KeyValues& kv,
                                   std::span<const SegmentRows> segments, std::int64_t window, ScoreRule rule);
 
 }  // namespace safetylock

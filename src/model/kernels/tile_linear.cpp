@@ -100,7 +100,7 @@ constexpr std::int64_t kTilesAhead = 32;
 /// in the first-level cache for all blocks of rows.
 constexpr std::int64_t kDepthAtOnce = 20;
 /// Bytes of packed rows that stay in the second-level cache for all columns.
-constexpr std::int64_t kRowBytesAtOnce = (1 << 18) * 3;
+constexpr std::int64_t kRowBytesAtOnce = (1 << 19) * 3;
 
 /// A part of the depth, and where the sums wait between two parts.
 struct DepthPart {
@@ -221,7 +221,7 @@ void multiply(const TileProduct& p) {
 
 std::int64_t tile_linear(const TileProduct& p) {
   const auto row_bytes = p.in * static_cast<std::int64_t>(sizeof(at::BFloat16));
-  const std::int64_t blocks = std::clamp<std::int64_t>(kRowBytesAtOnce / (row_bytes * 2 * kTileSide), 4, 8),
+  const std::int64_t blocks = std::clamp<std::int64_t>(kRowBytesAtOnce / (row_bytes * 2 * kTileSide), 4, 16),
                      rows_at_once = blocks * 2 * kTileSide;
   for (std::int64_t row = 0; row < p.rows; row += rows_at_once) {
     TileProduct part = p;
