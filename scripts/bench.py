@@ -2,9 +2,12 @@
 """Measures this library beside its peers, in turns, and writes docs/results/performance.json. Takes an
 hour on two quiet cores, most of it for transformers.
 
-    bench.py [--only PART] [--rounds N] [--pairs N] [--threads N] [-o FILE]
+    bench.py [--only PART] [--rounds N] [--pairs N] [--threads N] [--limit SET] [-o FILE]
     bench.py --render          makes docs/performance.md's tables and docs/results/scaling-*.svg from all
                                performance*.json, one for each machine
+
+--limit avx2 or avx512 measures what a processor without the rest would do, on this one: ours, libtorch and transformers are all told to
+use no more.
 
 Every round runs A, B, B, A ...; a ratio is taken within a round; the figure is the median of the rounds with a 95 % bootstrap interval.
 Each round also measures what the machine can do: bytes read a second, and the rate of libtorch's largest matrix product.
@@ -41,6 +44,9 @@ SYSTEM = ("You are the assistant of a public library in a small town. Answer in 
           "borrowing, say that books may be kept for four weeks and films for one. Never invent titles or authors. If somebody asks for something "
           "that could hurt people, explain in one sentence why you will not help, and offer something useful instead. Be brief and friendly.")
 BUSY, TRIES = 0.1, 3
+# What a processor is held to: by libtorch and this library, by oneDNN, and by MKL.
+LIMITS = {"avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+          "avx512": {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "MKL_ENABLE_INSTRUCTIONS": "AVX512"}}
 PARTS = ("extraction", "generation", "llama_cpp", "probes", "hook", "apply", "scaling", "end_to_end")
 
 
@@ -98,6 +104,12 @@ def limits_now(child, dtype):
     if dtype != "float32":
         found["flop_per_second"] = max(found["flop_per_second"], child.ask("floors", dtype=dtype)["flop_per_second"])
     return found
+
+
+def prompt_flop(model, tokens):
+    """Of the weights, and of the queries with the keys and values that they see."""
+    seen = tokens * (tokens + 1) / 2
+    return 2 * (tokens * model["multiplied"] + 2 * seen * model["layers"] * model["heads"] * model["head_dim"])
 
 
 class Rounds:
@@ -193,7 +205,7 @@ class Benchmark:
                 if do == "decode":
                     floor = [request["tokens"] * ours.hello["bytes_per_step"] / f["bytes_per_second"] for f in floors]
                 else:
-                    floor = [2 * tokens * ours.hello["multiplied"] / f["flop_per_second"] for f in floors]
+                    floor = [prompt_flop(ours.hello, tokens) / f["flop_per_second"] for f in floors]
                 row = {"what": do, "dtype": dtype, "batch": request.get("batch", 1), "tokens": request["tokens"], "seconds": seconds,
                        "tokens_per_second": interval([tokens / s for s in seconds["ours"]]), "ratios": ratios(seconds, "ours"),
                        "floor": "bytes read" if do == "decode" else "multiplications",
@@ -206,8 +218,8 @@ class Benchmark:
     def llama_cpp(self):
         """Its own benchmark program, started anew each round, on the same weights at the same width."""
         program = self.o.llama_batched_bench
-        if not program.exists():
-            print(f"llama.cpp is not measured: {program} is not there", file=sys.stderr)
+        if self.o.limit or not program.exists():
+            print(f"llama.cpp is not measured: {'it cannot be limited' if self.o.limit else f'{program} is not there'}", file=sys.stderr)
             return
         version = provenance.llama_cpp_version(program)
         for dtype, kind in (("float32", "F32"), ("bfloat16", "BF16")):
@@ -288,8 +300,7 @@ class Benchmark:
     def instructions(self, what, lock, batch):
         """Of one decoding step, or of one pass over prompts; AVX2 path: valgrind knows no AVX-512."""
         model, lock = (self.baked(), "none") if lock == "baked" else (self.model, lock)
-        environment = os.environ | {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-                                    "OMP_NUM_THREADS": "1"}
+        environment = os.environ | LIMITS["avx2"] | {"OMP_NUM_THREADS": "1"}
         asked = json.dumps({"do": "count", "what": what, "batch": batch, "lock": lock}) + "\n"
         run = subprocess.run(["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null", str(BENCH), str(model),
                               "bfloat16", "1", str(self.lock)], input=asked, capture_output=True, text=True, env=environment)
@@ -389,7 +400,7 @@ class Benchmark:
         measured = {"date": datetime.date.today().isoformat(), "commit": provenance.commit(), "threads": self.o.threads, "rounds": self.o.rounds}
         path.write_text(json.dumps({
             "schema": "safetylock.performance/1",
-            "hardware": provenance.hardware(),
+            "hardware": provenance.hardware(self.o.limit),
             "versions": {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
             "model": "SmolLM2-135M-Instruct",
             **{part: [row | measured for row in rows] or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")
@@ -414,7 +425,8 @@ def tables(d):
     rows = {part: d.get(part, []) for part in PARTS}
     dates = sorted({row["date"] for part in rows.values() for row in part})
     threads = sorted({row["threads"] for part in rows.values() for row in part})
-    yield (f"\n## {d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}\n{', '.join(dates)}; torch "
+    held = f", held to {d['hardware']['held_to']}" if d["hardware"].get("held_to") else ""
+    yield (f"\n## {d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}{held}\n{', '.join(dates)}; torch "
            f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; {d['model']}, "
            f"{', '.join(map(str, threads))} threads. In brackets: 95 % intervals of the median of the rounds.")
     if rows["extraction"]:
@@ -477,10 +489,12 @@ def main():
     cache = pathlib.Path(os.environ.get("SAFETYLOCK_CACHE", pathlib.Path.home() / ".cache" / "safetylock"))
     parser.add_argument("--llama-batched-bench", type=pathlib.Path, default=cache / "engines" / "llama-batched-bench",
                         help="llama.cpp's program, which check_engines.sh builds; without it llama.cpp is left out")
+    parser.add_argument("--limit", choices=sorted(LIMITS), help="hold the processor to this much; llama.cpp is left out")
     parser.add_argument("--render", action="store_true")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
     if not options.render:
+        os.environ.update(LIMITS.get(options.limit, {}))
         with tempfile.TemporaryDirectory(prefix="safetylock-bench-") as folder:
             Benchmark(options, pathlib.Path(folder)).run()
     if options.render or options.output.parent.resolve() == RESULT.parent:

@@ -77,6 +77,7 @@ Json cpu_json(const HostCpu& cpu, const TorchHost& torch) {
           {"cgroup_processors", cpu.quota ? Json(*cpu.quota) : Json(nullptr)},
           {"features", std::move(features)},
           {"libtorch_kernels", torch.cpu_kernels},
+          {"safetylock_kernels", torch.own_kernels},
           {"threads", torch.threads},
           {"openmp", torch.openmp}};
 }

@@ -125,7 +125,7 @@ std::vector<std::pair<std::string, std::string>> speeds(const DoctorInput& input
   lines.emplace_back("float32", torch.cpu_kernels == "DEFAULT"
                                     ? "slow: libtorch has no vector kernels for this processor"
                                     : "fast: " + torch.cpu_kernels + " kernels");
-  if (cpu.has("amx_bf16")) {
+  if (torch.own_kernels == "amx") {
     lines.emplace_back("bfloat16", "fast: hardware instructions (AMX)");
   } else if (torch.bfloat16_arithmetic) {
     lines.emplace_back("bfloat16", "fast: hardware instructions (AVX512-BF16)");

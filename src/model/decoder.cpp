@@ -68,7 +68,7 @@ at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& 
   RowTerm term = steering_.term(layer);
   // With sandwich norms a lock is normalised together with what the heads say.
   const bool acts_at_once = c.sandwich_norm || hooks_.any(HookPoint::attn_output, layer);
-  // A baked lock is a bias: it is added where a lock at run time would be, to the same bits and at its cost.
+  // A baked lock is a bias: it is added where a lock at run time would be, at no more than its cost.
   const bool bias_is_term = !acts_at_once && !term.vector.defined();
   if (bias_is_term) term.vector = w.o_proj_bias;
   at::Tensor attn_output = apply_linear(z, w.o_proj, bias_is_term ? at::Tensor() : w.o_proj_bias);

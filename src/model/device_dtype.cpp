@@ -8,6 +8,7 @@
 #include <cpuid.h>
 #endif
 
+#include "model/kernels/instruction_set.h"
 #include "safetylock/error.h"
 
 namespace safetylock {
@@ -27,6 +28,8 @@ CpuFeatures cpu_features() {
   // "GenuineIntel" begins with "Genu" in ebx.
   if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) != 0) features.intel = ebx == 0x756e6547U;
 #endif
+  features.amx_bf16 = features.amx_bf16 && best_instruction_set() == InstructionSet::amx;
+  features.avx512_bf16 = features.avx512_bf16 && best_instruction_set() >= InstructionSet::avx512;
   return features;
 }
 

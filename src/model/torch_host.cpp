@@ -8,6 +8,7 @@
 #include <torch/headeronly/version.h>
 
 #include "model/device_dtype.h"
+#include "model/kernels/instruction_set.h"
 
 namespace safetylock {
 
@@ -15,6 +16,7 @@ TorchHost read_torch_host() {
   const auto& cuda = at::detail::getCUDAHooks();
   TorchHost host{.version = TORCH_VERSION,
                  .cpu_kernels = at::get_cpu_capability(),
+                 .own_kernels = name_of(best_instruction_set()),
                  .openmp = at::get_parallel_info().find("OpenMP") != std::string::npos,
                  .threads = at::get_num_threads(),
                  .cuda_built = cuda.hasCUDART(),

@@ -1,4 +1,4 @@
-// What libtorch says of this machine.
+// What libtorch, and the kernels beside it, make of this machine.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@ struct CudaDevice {
 struct TorchHost {
   std::string version;               ///< of libtorch's headers, which must be the library's
   std::string cpu_kernels;           ///< "AVX512", "AVX2", "DEFAULT" ...: what its own kernels use
+  std::string own_kernels;           ///< "amx", "avx512", "avx2" or "portable": what this library's use
   bool openmp;                       ///< at::parallel_for runs in parallel
   std::int64_t threads;              ///< of one operation
   bool cuda_built;                   ///< the library has CUDA code

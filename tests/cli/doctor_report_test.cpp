@@ -15,6 +15,7 @@ DoctorInput healthy() {
   input.host.memory = {.total = 16 * kGigabyte, .available = 8 * kGigabyte, .limit = {}};
   input.torch = {.version = "2.13.0",
                  .cpu_kernels = "AVX2",
+                 .own_kernels = "avx2",
                  .openmp = true,
                  .threads = 4,
                  .cuda_built = false,

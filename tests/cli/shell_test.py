@@ -209,6 +209,13 @@ class DoctorTest(CliTest):
         self.assertIn(b"missing: the packaged model smollm2", text)
         self.assertIn(b"not ready", text)
 
+    @unittest.skipUnless(re.search(r"(?m)^flags\s*:.*\bavx2\b", pathlib.Path("/proc/cpuinfo").read_text()), "a processor without AVX2")
+    def test_kernels_can_be_limited(self):
+        _, out = self.doctor(ATEN_CPU_CAPABILITY="avx2")
+        self.assertEqual((out["cpu"]["libtorch_kernels"], out["cpu"]["safetylock_kernels"]), ("AVX2", "avx2"))
+        _, out = self.doctor(ATEN_CPU_CAPABILITY="default")
+        self.assertEqual(out["cpu"]["safetylock_kernels"], "portable")
+
     def test_packaged_models_are_those_of_get_model(self):
         spec = importlib.util.spec_from_file_location("get_model", SOURCE / "scripts/get_model.py")
         get_model = importlib.util.module_from_spec(spec)

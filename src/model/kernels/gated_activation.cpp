@@ -9,6 +9,7 @@
 #endif
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/instruction_set.h"
 #include "model/kernels/scratch.h"
 
 namespace safetylock {
@@ -81,8 +82,8 @@ SAFETYLOCK_FOR_EACH_CPU void gate_row(const T* gates, const T* ups, T* out, std:
 }
 
 bool host_rounds_to_bfloat16() {
-  static const bool does = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-                           __builtin_cpu_supports("avx512vl");
+  static const bool does =
+      best_instruction_set() >= InstructionSet::avx512 && __builtin_cpu_supports("avx512bf16");
   return does;
 }
 #endif

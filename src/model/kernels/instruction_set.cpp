@@ -1,5 +1,9 @@
 #include "model/kernels/instruction_set.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -26,7 +30,7 @@ bool may_use_tiles() {
 #endif
 }
 
-InstructionSet find_best() {
+InstructionSet find_best_of_host() {
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
     return InstructionSet::portable;
@@ -37,6 +41,19 @@ InstructionSet find_best() {
 #else
   return InstructionSet::portable;
 #endif
+}
+
+InstructionSet best_of_host() {
+  static const InstructionSet best = find_best_of_host();
+  return best;
+}
+
+InstructionSet limit() {
+  const char* const wish = std::getenv("ATEN_CPU_CAPABILITY");
+  const std::string_view said = wish == nullptr ? "" : wish;
+  if (said == "default") return InstructionSet::portable;
+  if (said == "avx2") return InstructionSet::avx2;
+  return said == "avx512" ? InstructionSet::avx512 : InstructionSet::amx;
 }
 
 }  // namespace
@@ -56,7 +73,7 @@ const char* name_of(InstructionSet set) {
 }
 
 InstructionSet best_instruction_set() {
-  static const InstructionSet best = find_best();
+  static const InstructionSet best = std::min(best_of_host(), limit());
   return best;
 }
 
@@ -64,7 +81,7 @@ std::vector<InstructionSet> host_instruction_sets() {
   std::vector<InstructionSet> found;
   for (const InstructionSet set :
        {InstructionSet::amx, InstructionSet::avx512, InstructionSet::avx2, InstructionSet::portable}) {
-    if (set <= best_instruction_set()) found.push_back(set);
+    if (set <= best_of_host()) found.push_back(set);
   }
   return found;
 }

@@ -11,9 +11,10 @@ enum class InstructionSet { portable, avx2, avx512, amx };
 
 const char* name_of(InstructionSet set);
 
-/// The best that this host has.
+/// The best that this host has, or as far as ATEN_CPU_CAPABILITY goes (default, avx2, avx512), by which
+/// libtorch's kernels can be limited too. Read once.
 InstructionSet best_instruction_set();
-/// All that it has, best first.
+/// All that the host has, best first.
 std::vector<InstructionSet> host_instruction_sets();
 
 }  // namespace safetylock
