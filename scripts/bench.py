@@ -106,10 +106,24 @@ def limits_now(child, dtype):
     return found
 
 
+def attention_flop(model, keys):
+    """Of queries that see so many `keys` in all, with these and with their values."""
+    return 4 * keys * model["layers"] * model["heads"] * model["head_dim"]
+
+
 def prompt_flop(model, tokens):
-    """Of the weights, and of the queries with the keys and values that they see."""
-    seen = tokens * (tokens + 1) / 2
-    return 2 * (tokens * model["multiplied"] + 2 * seen * model["layers"] * model["heads"] * model["head_dim"])
+    return 2 * tokens * model["multiplied"] + attention_flop(model, tokens * (tokens + 1) / 2)
+
+
+def extraction_flop(model, sequences):
+    """Of what has to be computed: tokens that all sequences begin with once, and those that the two of a pair begin with once."""
+    ids = [s["ids"] for s in sequences]
+    of_all = len(os.path.commonprefix(ids))
+    positions = list(range(of_all))
+    for one, other in zip(ids[::2], ids[1::2]):
+        both = len(os.path.commonprefix([one, other]))
+        positions += [*range(of_all, both), *range(both, len(one)), *range(both, len(other))]
+    return 2 * len(positions) * model["multiplied_in_extraction"] + attention_flop(model, sum(positions) + len(positions))
 
 
 class Rounds:
@@ -181,7 +195,7 @@ class Benchmark:
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
                     {how: of(how) for how in files}, lambda: limits_now(ours, dtype))
                 rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
-                flop = 2 * answers["ours"]["tokens"] * ours.hello["multiplied_in_extraction"]
+                flop = extraction_flop(ours.hello, sequences)
                 row = {"dtype": dtype, "system": name, "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
                        "tokens_of_sequences": sum(len(s["ids"]) for s in sequences), "seconds": seconds, "ratios": ratios(seconds, "ours"),
                        "of_flop_floor": interval([s * f["flop_per_second"] / flop for s, f in zip(seconds["ours"], floors)]),

@@ -160,25 +160,26 @@ ScoreRule AttentionPlan::score_rule() const {
 }
 
 at::Tensor AttentionPlan::attend(const Heads& q, const Heads& k, const Heads& v, std::int64_t layer) const {
-  const Visibility& visible = config_.slides(layer) ? window_ : all_;
   if (cache_rows_.defined()) cache_->write(layer, cache_rows_, k, v);
-  if (decoding_) return decode(q, visible, layer);
-  if (segments_.empty()) return attend_segments(q.tensor(), k.tensor(), v.tensor(), visible, layer);
+  if (decoding_) return decode(q, visible_to(layer), layer);
+  if (segments_.empty()) return attend_by_operators(q.tensor(), k.tensor(), v.tensor(), layer);
   KeyValues kv{.keys = k, .values = v, .cached_keys = {}, .cached_values = {}};
   if (cache_ != nullptr) {
     kv.cached_keys = cache_->keys(layer);
     kv.cached_values = cache_->values(layer);
   }
-  return segment_attention(q, kv, segments_, visible.window, score_rule());
+  return segment_attention(q, kv, segments_, visible_to(layer).window, score_rule());
 }
 
-at::Tensor AttentionPlan::attend_segments(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                          const Visibility& visible, std::int64_t layer) const {
+at::Tensor AttentionPlan::attend_by_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                              std::int64_t layer) const {
+  const Visibility& visible = visible_to(layer);
+  const std::vector<at::Tensor> masks =
+      visible.masks.empty() ? masks_of(visible.window, q.options()) : visible.masks;
   const at::Tensor out = at::empty(q.sizes(), q.options());
   for (size_t i = 0; i < batch_.segments.size(); ++i) {
     const Segment& segment = batch_.segments[i];
-    out.narrow(0, segment.begin, segment.length)
-        .copy_(attend_segment(segment, visible.masks[i], q, k, v, layer));
+    out.narrow(0, segment.begin, segment.length).copy_(attend_segment(segment, masks[i], q, k, v, layer));
   }
   return out;
 }

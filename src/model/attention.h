@@ -23,6 +23,10 @@ class AttentionPlan {
   /// [N, G, D]: head outputs [N, H, D]. Stores keys and values in the cache, if there is one, without
   /// counting them yet.
   at::Tensor attend(const Heads& q, const Heads& k, const Heads& v, std::int64_t layer) const;
+  /// The same for more than a token each, in libtorch's operators, without storing anything: on CUDA, and in
+  /// the tests.
+  at::Tensor attend_by_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 std::int64_t layer) const;
   /// Every request is at its next token: on the CPU, while decoding, and while the cache has room.
   void advance();
 
@@ -40,9 +44,7 @@ class AttentionPlan {
   ScoreRule score_rule() const;
   std::vector<at::Tensor> masks_of(std::int64_t window, const at::TensorOptions& options) const;
   Visibility visible_over_buffers(std::int64_t window, const at::TensorOptions& options) const;
-  /// As `attend`, by libtorch's operators, a segment at a time.
-  at::Tensor attend_segments(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                             const Visibility& visible, std::int64_t layer) const;
+  const Visibility& visible_to(std::int64_t layer) const { return config_.slides(layer) ? window_ : all_; }
   at::Tensor attend_segment(const Segment& segment, const at::Tensor& mask, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, std::int64_t layer) const;
   at::Tensor attend_densely(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

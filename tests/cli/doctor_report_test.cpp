@@ -102,7 +102,7 @@ TEST(Doctor, WhatRunsFast) {
   input.torch.bfloat16_arithmetic = true;
   EXPECT_EQ(verdict("bfloat16"), "fast: hardware instructions (AVX512-BF16)");
   EXPECT_EQ(verdict("auto means"), "bfloat16 on cpu");
-  input.host.cpu.flags.insert("amx_bf16");
+  input.torch.own_kernels = "amx";
   EXPECT_TRUE(has(verdict("bfloat16"), "AMX"));
 }
 

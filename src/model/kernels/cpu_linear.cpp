@@ -119,7 +119,7 @@ Kernels<T> kernels_of(InstructionSet set) {
 /// Multiplications below which handing work to another thread costs more than it saves.
 constexpr std::int64_t kWorkPerThread = 1 << 17;
 /// Rows from which on turning the weights pays.
-constexpr std::int64_t kTurnFrom = 32;
+constexpr std::int64_t kTurnFrom = 64;
 /// Rows from which on tiles, of sixteen rows, pay: fewer multiply as fast as the weights are read.
 constexpr std::int64_t kTilesFrom = 5;
 

@@ -52,11 +52,10 @@ SAFETYLOCK_KERNEL Four sums(const Eight& a, const Eight& b, const Eight& c, cons
   return __builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7);
 }
 
-/// kColumns (a multiple of 4) columns of y from column j for kRows rows from row i. With kAhead the weights
-/// of the next columns are asked for meanwhile: rows of W are too short for the processor to see where they
-/// lead.
-template <int kColumns, int kRows, bool kAhead, typename T>
-SAFETYLOCK_KERNEL void tile(const Product<T>& p, std::int64_t i, std::int64_t j) {
+/// kColumns (a multiple of 4) columns of y from column j for kRows rows from row i. Meanwhile kAhead rows of
+/// W from `ahead` on are asked for: they are too short for the processor to see where they lead.
+template <int kColumns, int kRows, int kAhead, typename T>
+SAFETYLOCK_KERNEL void tile(const Product<T>& p, std::int64_t i, std::int64_t j, const T* ahead) {
   const float* const x = p.x + i * p.in;
   const T* const w = p.weight + j * p.in;
   Lanes sum[kColumns][kRows] = {};
@@ -69,7 +68,7 @@ SAFETYLOCK_KERNEL void tile(const Product<T>& p, std::int64_t i, std::int64_t j)
     for (int c = 0; c < kColumns; ++c) {
       Lanes wk;
       load(w + c * p.in + k, wk);
-      if constexpr (kAhead) __builtin_prefetch(w + (kColumns + c) * p.in + k);
+      if (c < kAhead) __builtin_prefetch(ahead + c * p.in + k);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) sum[c][r] += wk * xk[r];
     }
@@ -108,13 +107,36 @@ SAFETYLOCK_KERNEL void lone_column(const Product<T>& p, std::int64_t i, std::int
 }
 
 /// `rows` of x, at most kRows, from row i.
-template <int kRows, bool kAhead, typename T>
-SAFETYLOCK_KERNEL void some_rows(const Product<T>& p, std::int64_t rows, std::int64_t i, std::int64_t j) {
+template <int kRows, int kAhead, typename T>
+SAFETYLOCK_KERNEL void some_rows(const Product<T>& p, std::int64_t rows, std::int64_t i, std::int64_t j,
+                                 const T* ahead) {
   if constexpr (kRows > 0) {
     if (rows == kRows) {
-      tile<4, kRows, kAhead>(p, i, j);
+      tile<4, kRows, kAhead>(p, i, j, ahead);
     } else {
-      some_rows<kRows - 1, kAhead>(p, rows, i, j);
+      some_rows<kRows - 1, kAhead>(p, rows, i, j, ahead);
+    }
+  }
+}
+
+/// All rows of y in four columns. Each tile of rows asks for its share of the next four rows of W: all asked
+/// for at once, they would wait for each other.
+template <typename T>
+SAFETYLOCK_KERNEL void four_columns(const Product<T>& p, std::int64_t j) {
+  const T* const next = p.weight + (j + 4) * p.in;
+  const std::int64_t tiles = (p.rows + kTileRows - 1) / kTileRows;
+  for (std::int64_t t = 0; t < tiles; ++t) {
+    const std::int64_t i = t * kTileRows, rows = std::min<std::int64_t>(kTileRows, p.rows - i),
+                       first = 4 * t / tiles, asked = 4 * (t + 1) / tiles - first;
+    const T* const ahead = next + first * p.in;
+    if (asked == 0) {
+      some_rows<kTileRows, 0>(p, rows, i, j, ahead);
+    } else if (asked == 1) {
+      some_rows<kTileRows, 1>(p, rows, i, j, ahead);
+    } else if (asked == 2) {
+      some_rows<kTileRows, 2>(p, rows, i, j, ahead);
+    } else {
+      some_rows<kTileRows, 4>(p, rows, i, j, ahead);
     }
   }
 }
@@ -124,14 +146,10 @@ template <typename T>
 SAFETYLOCK_KERNEL_ENTRY void columns(const Product<T>& p, std::int64_t begin, std::int64_t end) {
   std::int64_t j = begin;
   // A single row or two leave registers free: more rows of W at once hide more of the memory's delay.
-  for (; p.rows == 1 && j + 8 <= end; j += 8) tile<8, 1, true>(p, 0, j);
-  for (; p.rows == 2 && kLanes == 16 && j + 8 <= end; j += 8) tile<8, 2, true>(p, 0, j);
-  for (; j + 4 <= end; j += 4) {
-    some_rows<kTileRows, true>(p, std::min<std::int64_t>(p.rows, kTileRows), 0, j);
-    std::int64_t i = kTileRows;
-    for (; i + kTileRows <= p.rows; i += kTileRows) tile<4, kTileRows, false>(p, i, j);
-    if (i < p.rows) some_rows<kTileRows - 1, false>(p, p.rows - i, i, j);
-  }
+  for (; p.rows == 1 && j + 8 <= end; j += 8) tile<8, 1, 8>(p, 0, j, p.weight + (j + 8) * p.in);
+  for (; p.rows == 2 && kLanes == 16 && j + 8 <= end; j += 8)
+    tile<8, 2, 8>(p, 0, j, p.weight + (j + 8) * p.in);
+  for (; j + 4 <= end; j += 4) four_columns(p, j);
   for (; j < end; ++j) {
     for (std::int64_t i = 0; i < p.rows; ++i) lone_column(p, i, j);
   }
