@@ -115,14 +115,16 @@ def prompt_flop(model, tokens):
     return 2 * tokens * model["multiplied"] + attention_flop(model, tokens * (tokens + 1) / 2)
 
 
-def extraction_flop(model, sequences):
-    """Of what has to be computed: tokens that all sequences begin with once, and those that the two of a pair begin with once."""
+def extraction_flop(model, sequences, computed):
+    """Of the tokens that have to be computed: those that all sequences begin with once, and those that the two of a pair begin with once."""
     ids = [s["ids"] for s in sequences]
     of_all = len(os.path.commonprefix(ids))
     positions = list(range(of_all))
     for one, other in zip(ids[::2], ids[1::2]):
         both = len(os.path.commonprefix([one, other]))
         positions += [*range(of_all, both), *range(both, len(one)), *range(both, len(other))]
+    if len(positions) != computed:
+        raise RuntimeError(f"{computed} tokens were computed, {len(positions)} have to be")
     return 2 * len(positions) * model["multiplied_in_extraction"] + attention_flop(model, sum(positions) + len(positions))
 
 
@@ -195,7 +197,7 @@ class Benchmark:
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
                     {how: of(how) for how in files}, lambda: limits_now(ours, dtype))
                 rows = {k: numpy.fromfile(path, dtype=numpy.float32) for k, path in files.items()}
-                flop = extraction_flop(ours.hello, sequences)
+                flop = extraction_flop(ours.hello, sequences, answers["ours"]["tokens"])
                 row = {"dtype": dtype, "system": name, "pairs": self.o.pairs, "tokens": answers["ours"]["tokens"],
                        "tokens_of_sequences": sum(len(s["ids"]) for s in sequences), "seconds": seconds, "ratios": ratios(seconds, "ours"),
                        "of_flop_floor": interval([s * f["flop_per_second"] / flop for s, f in zip(seconds["ours"], floors)]),

@@ -45,6 +45,17 @@ class Limits(unittest.TestCase):
         def ask(self, do, dtype):
             return {"bytes_per_second": 5.0, "flop_per_second": {"float32": 10.0, "bfloat16": 80.0, "float16": 3.0}[dtype]}
 
+    def test_multiplications_of_a_prompt(self):
+        self.assertEqual(bench.prompt_flop({"multiplied": 10, "layers": 1, "heads": 1, "head_dim": 1}, 3), 2 * 3 * 10 + 4 * (1 + 2 + 3))
+
+    def test_multiplications_of_pairs_count_what_is_shared_once(self):
+        model = {"multiplied_in_extraction": 10, "layers": 2, "heads": 3, "head_dim": 5}
+        sequences = [{"ids": ids} for ids in ([1, 2, 3, 4], [1, 2, 5], [1, 9], [1, 8, 7])]
+        tokens, keys = 8, 1 + 2 + (3 + 4) + 3 + 2 + (2 + 3)  # of all; of the first pair, and its two; of the second pair's two
+        self.assertEqual(bench.extraction_flop(model, sequences, tokens), 2 * tokens * 10 + 4 * keys * 2 * 3 * 5)
+        with self.assertRaises(RuntimeError):
+            bench.extraction_flop(model, sequences, tokens + 1)
+
     def test_products_are_held_against_the_higher_rate(self):
         for dtype, rate in (("float32", 10.0), ("bfloat16", 80.0), ("float16", 10.0)):
             self.assertEqual(bench.limits_now(self.Child(), dtype), {"bytes_per_second": 5.0, "flop_per_second": rate})

@@ -106,6 +106,37 @@ SAFETYLOCK_KERNEL void store_pairs(const Lanes& a, const Lanes& b, std::uint32_t
   }
 }
 
+/// 32 rows on the left by 32 on the right: tiles 0 to 3.
+void zero_square() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
+/// `left`: 32 rows of 32 values, `stride` apart; the two on the right are tiles.
+void add_to_square(const at::BFloat16* left, std::int64_t stride, const std::uint32_t* right,
+                   const std::uint32_t* further) {
+  const std::int64_t bytes = stride * static_cast<std::int64_t>(sizeof(at::BFloat16));
+  _tile_loadd(4, left, bytes);
+  _tile_loadd(5, left + kTileSide * stride, bytes);
+  _tile_loadd(6, right, 64);
+  _tile_loadd(7, further, 64);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+/// To rows of 32 floats.
+void store_square(float* to) {
+  constexpr std::int64_t kRow = 2 * kTileSide, kRowBytes = kRow * static_cast<std::int64_t>(sizeof(float));
+  _tile_stored(0, to, kRowBytes);
+  _tile_stored(1, to + kTileSide, kRowBytes);
+  _tile_stored(2, to + kTileSide * kRow, kRowBytes);
+  _tile_stored(3, to + kTileSide * kRow + kTileSide, kRowBytes);
+}
+
 }  // namespace
 
 void TileAttention::gather(const AttentionGroup& group, std::span<const KeyPiece<Value>> pieces) {
@@ -165,56 +196,24 @@ void TileAttention::pack_queries(const GroupRows<const Value>& q, std::int64_t r
 }
 
 void TileAttention::score(std::int64_t from, std::int64_t until) {
-  const std::int64_t deep = depth_ / kTileDepth, stride = depth_ * static_cast<std::int64_t>(sizeof(Value)),
-                     out_stride = kRows * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t deep = depth_ / kTileDepth;
   for (std::int64_t key = from; key < until; key += 2 * kTileSide) {
-    const Value* const rows = key_rows_ + key * depth_;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (std::int64_t k = 0; k < deep; ++k) {
-      _tile_loadd(4, rows + k * kTileDepth, stride);
-      _tile_loadd(5, rows + kTileSide * depth_ + k * kTileDepth, stride);
-      _tile_loadd(6, queries_ + k * kTilePairs, 64);
-      _tile_loadd(7, queries_ + (deep + k) * kTilePairs, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-    float* const to = scores_ + key * kRows;
-    _tile_stored(0, to, out_stride);
-    _tile_stored(1, to + kTileSide, out_stride);
-    _tile_stored(2, to + kTileSide * kRows, out_stride);
-    _tile_stored(3, to + kTileSide * kRows + kTileSide, out_stride);
+    zero_square();
+    for (std::int64_t k = 0; k < deep; ++k)
+      add_to_square(key_rows_ + key * depth_ + k * kTileDepth, depth_, queries_ + k * kTilePairs,
+                    queries_ + (deep + k) * kTilePairs);
+    store_square(scores_ + key * kRows);
   }
 }
 
 void TileAttention::add_values(std::int64_t from, std::int64_t until) {
-  const std::int64_t stride = keys_ * static_cast<std::int64_t>(sizeof(Value)),
-                     out_stride = kRows * static_cast<std::int64_t>(sizeof(float));
   for (std::int64_t d = 0; d < depth_; d += 2 * kTileSide) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    zero_square();
     for (std::int64_t key = from; key < until; key += kTileDepth) {
       const std::uint32_t* const weights = weights_ + key / kTileDepth * 2 * kTilePairs;
-      _tile_loadd(4, turned_values_ + d * keys_ + key, stride);
-      _tile_loadd(5, turned_values_ + (d + kTileSide) * keys_ + key, stride);
-      _tile_loadd(6, weights, 64);
-      _tile_loadd(7, weights + kTilePairs, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
+      add_to_square(turned_values_ + d * keys_ + key, keys_, weights, weights + kTilePairs);
     }
-    float* const to = sums_ + d * kRows;
-    _tile_stored(0, to, out_stride);
-    _tile_stored(1, to + kTileSide, out_stride);
-    _tile_stored(2, to + kTileSide * kRows, out_stride);
-    _tile_stored(3, to + kTileSide * kRows + kTileSide, out_stride);
+    store_square(sums_ + d * kRows);
   }
 }
 
