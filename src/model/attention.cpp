@@ -174,8 +174,9 @@ at::Tensor AttentionPlan::attend(const Heads& q, const Heads& k, const Heads& v,
 at::Tensor AttentionPlan::attend_by_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                               std::int64_t layer) const {
   const Visibility& visible = visible_to(layer);
-  const std::vector<at::Tensor> masks =
-      visible.masks.empty() ? masks_of(visible.window, q.options()) : visible.masks;
+  std::vector<at::Tensor> made;
+  if (visible.masks.empty()) made = masks_of(visible.window, q.options());
+  const std::vector<at::Tensor>& masks = visible.masks.empty() ? made : visible.masks;
   const at::Tensor out = at::empty(q.sizes(), q.options());
   for (size_t i = 0; i < batch_.segments.size(); ++i) {
     const Segment& segment = batch_.segments[i];

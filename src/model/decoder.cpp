@@ -110,7 +110,7 @@ at::Tensor DecoderPass::run() {
 }
 
 void DecoderPass::advance() {
-  rope_.advance();
+  rope_.follow(batch_);
   attention_.advance();
 }
 

@@ -1,5 +1,6 @@
 #include "model/rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
@@ -120,9 +121,8 @@ void RopeTables::fill(const RopeTable& table, const at::Tensor& inverse, double 
   }
 }
 
-void RopeTables::advance() {
-  auto* const rows = rows_.mutable_data_ptr<float>();
-  for (std::int64_t i = 0; i < rows_.size(0); ++i) rows[i] += 1;
+void RopeTables::follow(const PackedBatch& batch) {
+  std::copy_n(batch.positions.const_data_ptr<std::int64_t>(), batch.rows(), rows_.mutable_data_ptr<float>());
   fill(table_, frequencies_.inverse, frequencies_.attention_factor);
   if (local_.cos.defined()) fill(local_, frequencies_.local_inverse, 1.0);
 }

@@ -35,8 +35,8 @@ class RopeTables {
 
   /// Rotates `heads` of `layer` in place; nothing in a layer without rotation.
   void rotate_in_place(const Heads& heads, std::int64_t layer) const;
-  /// Every row is the next one of its sequence: on the CPU, and not for longrope.
-  void advance();
+  /// Takes on the batch's positions of now, on the CPU. Not for longrope.
+  void follow(const PackedBatch& batch);
 
  private:
   void fill(const RopeTable& table, const at::Tensor& inverse, double factor);

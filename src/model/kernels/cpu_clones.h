@@ -48,6 +48,12 @@ SAFETYLOCK_INLINE float as(float value) {
   return widened(rounded<T>(value));
 }
 
+template <typename T>
+SAFETYLOCK_INLINE void widen(const T* from, std::int64_t n, float* to) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) to[i] = widened(from[i]);
+}
+
 /// f.operator()<T>() for the type of `dtype`: float32, bfloat16 or float16.
 template <typename F>
 void with_type(at::ScalarType dtype, const F& f) {

@@ -189,9 +189,8 @@ std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::T
 }
 
 template <typename T>
-SAFETYLOCK_FOR_EACH_CPU void widen(const T* from, std::int64_t n, float* to) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) to[i] = widened(from[i]);
+SAFETYLOCK_FOR_EACH_CPU void widen_part(const T* from, std::int64_t n, float* to) {
+  widen(from, n, to);
 }
 
 at::Tensor in_float32(const at::Tensor& x) {
@@ -201,7 +200,7 @@ at::Tensor in_float32(const at::Tensor& x) {
     const T* const from = rows.const_data_ptr<T>();
     float* const to = wide.mutable_data_ptr<float>();
     at::parallel_for(0, rows.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
-      widen(from + begin, end - begin, to + begin);
+      widen_part(from + begin, end - begin, to + begin);
     });
   });
   return wide;

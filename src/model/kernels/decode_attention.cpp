@@ -23,11 +23,6 @@ struct Group {
   float* scratch;  // [(2R + 1) D + R * length]
 };
 
-template <typename T>
-SAFETYLOCK_INLINE void widen(const T* from, float* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = widened(from[i]);
-}
-
 SAFETYLOCK_INLINE float dot(const float* a, const float* b, std::int64_t n) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -55,9 +50,9 @@ SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<T>& g) {
   float* const sums = q + g.R * g.D;    // [R, D]
   float* const row = sums + g.R * g.D;  // [D]
   float* const scores = row + g.D;      // [R, length]
-  widen(g.q, q, g.R * g.D);
+  widen(g.q, g.R * g.D, q);
   for (std::int64_t t = 0; t < g.length; ++t) {
-    widen(g.k + t * g.stride, row, g.D);
+    widen(g.k + t * g.stride, g.D, row);
     for (std::int64_t r = 0; r < g.R; ++r)
       scores[r * g.length + t] = g.rule.scale * dot(q + r * g.D, row, g.D);
   }
@@ -68,7 +63,7 @@ SAFETYLOCK_FOR_EACH_CPU void attend_group(const Group<T>& g) {
   for (std::int64_t r = 0; r < g.R; ++r) softmax(scores + r * g.length, g.length);
   std::fill_n(sums, g.R * g.D, 0.0F);
   for (std::int64_t t = 0; t < g.length; ++t) {
-    widen(g.v + t * g.stride, row, g.D);
+    widen(g.v + t * g.stride, g.D, row);
     for (std::int64_t r = 0; r < g.R; ++r) {
       const float weight = scores[r * g.length + t];
 #pragma omp simd

@@ -96,8 +96,7 @@ std::int64_t earlier_keys(const SegmentRows& segment) {
 /// n values of a row to float32, with zeros up to `depth`.
 template <typename T>
 SAFETYLOCK_FOR_EACH_CPU void widen_row(const T* from, std::int64_t n, float* to, std::int64_t depth) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) to[i] = widened(from[i]);
+  widen(from, n, to);
   std::fill(to + n, to + depth, 0.0F);
 }
 
