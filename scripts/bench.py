@@ -2,9 +2,9 @@
 """Measures this library beside its peers, in turns, and writes docs/results/performance.json. Takes an
 hour on two quiet cores, most of it for transformers.
 
-    bench.py [--only PART] [--rounds N] [--pairs N] [--threads N] [--limit SET] [-o FILE]
+    bench.py [--only PART] [--model NAME] [--dtype DTYPE] [--rounds N] [--pairs N] [--threads N] [--limit SET] [-o FILE]
     bench.py --render          makes docs/performance.md's tables and docs/results/scaling-*.svg from all
-                               performance*.json, one for each machine
+                               performance*.json, one for each machine and model
 
 --limit avx2 or avx512 measures what a processor without the rest would do, on this one: ours, libtorch and transformers are all told to
 use no more.
@@ -35,7 +35,8 @@ import curves  # noqa: E402
 BENCH = pathlib.Path(os.environ.get("SAFETYLOCK_BENCH", ROOT / "build" / "scripts" / "bench" / "safetylock_bench"))
 TOOL = ROOT / "build" / "safetylock"
 BAKE_MODEL = ROOT / "build" / "tests" / "bake" / "bake_model"
-MODELS = ("smollm2", "gemma3-270m", "qwen2.5-coder-1.5b")
+MODELS = {"smollm2": "SmolLM2-135M-Instruct", "gemma3-270m": "Gemma-3-270M", "qwen2.5-coder-1.5b": "Qwen2.5-Coder-1.5B-Instruct"}
+DTYPES = ("float32", "bfloat16")
 PAIRS = ROOT / "data" / "pairs.jsonl"
 RESULT = ROOT / "docs" / "results" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
@@ -157,6 +158,13 @@ class Rounds:
         return seconds, extra, max(busy)
 
 
+def with_former(rows, former):
+    """Beside new rows only those of a dtype that was not measured now are kept."""
+    dtypes = {row.get("dtype") for row in rows}
+    return sorted(rows + [row for row in former if not rows or row.get("dtype") not in dtypes],
+                  key=lambda row: DTYPES.index(row.get("dtype", DTYPES[0])))
+
+
 def ratios(seconds, ours):
     return {name: interval(numpy.asarray(values) / numpy.asarray(seconds[ours])) for name, values in seconds.items() if name != ours}
 
@@ -164,7 +172,7 @@ def ratios(seconds, ours):
 class Benchmark:
     def __init__(self, options, folder):
         self.o, self.folder = options, folder
-        self.model = packaged("smollm2", "--hf")
+        self.model = packaged(options.model, "--hf")
         self.result = {part: [] for part in PARTS}
         self.lock = folder / "a.lock.safetensors"
 
@@ -177,7 +185,7 @@ class Benchmark:
         return ours, peer
 
     def extraction(self):
-        for dtype in ("float32", "bfloat16"):
+        for dtype in self.o.dtype:
             ours, peer = self.children(dtype)
             for name, system in (("none", ""), ("shared", SYSTEM)):
                 request = {"pairs": str(PAIRS), "first": self.o.pairs, "system": system}
@@ -209,7 +217,7 @@ class Benchmark:
             peer.close()
 
     def generation(self):
-        for dtype in ("float32", "bfloat16"):
+        for dtype in self.o.dtype:
             ours, peer = self.children(dtype)
             asked = [("decode", {"batch": b, "tokens": 32 if b > 1 else 64}) for b in (1, 4, 16, 32)] + [("prefill", {"tokens": 55}),
                                                                                                        ("prefill", {"tokens": 512})]
@@ -238,9 +246,10 @@ class Benchmark:
             print(f"llama.cpp is not measured: {'it cannot be limited' if self.o.limit else f'{program} is not there'}", file=sys.stderr)
             return
         version = provenance.llama_cpp_version(program)
-        for dtype, kind in (("float32", "F32"), ("bfloat16", "BF16")):
+        for dtype in self.o.dtype:
+            kind = {"float32": "F32", "bfloat16": "BF16"}[dtype]
             file = self.folder / f"{kind}.gguf"
-            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), packaged("smollm2"), str(file), kind], check=True)
+            subprocess.run([sys.executable, str(ROOT / "scripts" / "bench" / "as_gguf.py"), packaged(self.o.model), str(file), kind], check=True)
             ours = Child(BENCH, file, dtype, self.o.threads)
             for batch, prompt, tokens in ((1, 32, 64), (4, 32, 32), (16, 32, 32), (32, 32, 32), (1, 512, 1)):
                 def peer():
@@ -339,7 +348,7 @@ class Benchmark:
 
     def apply(self):
         self.make_lock()
-        self.apply_to("SmolLM2-135M", self.model, self.lock)
+        self.apply_to(MODELS[self.o.model], self.model, self.lock)
         # 24 heads in 12 layers of a folder of Llama-3-8B's shape, held in memory as bfloat16 (16 GB).
         folder, lock = self.folder / "8b", self.folder / "8b.lock.safetensors"
         subprocess.run([sys.executable, str(ROOT / "scripts" / "make_shaped_folder.py"), str(folder), "--tokenizer", self.model], check=True,
@@ -418,8 +427,9 @@ class Benchmark:
             "schema": "safetylock.performance/1",
             "hardware": provenance.hardware(self.o.limit),
             "versions": {n: importlib.metadata.version(n) for n in ("torch", "transformers", "scikit-learn")},
-            "model": "SmolLM2-135M-Instruct",
-            **{part: [row | measured for row in rows] or before.get(part, []) for part, rows in self.result.items()}}, indent=1) + "\n")
+            "model": MODELS[self.o.model],
+            **{part: with_former([row | measured for row in rows], before.get(part, [])) for part, rows in self.result.items()}},
+            indent=1) + "\n")
 
     def run(self):
         for part in self.result:
@@ -499,6 +509,8 @@ def render():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--model", choices=MODELS, default="smollm2")
+    parser.add_argument("--dtype", choices=DTYPES, action="append", help="of extraction, generation and llama_cpp (default: both)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=100, help="for extraction")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -509,6 +521,7 @@ def main():
     parser.add_argument("--render", action="store_true")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=RESULT)
     options = parser.parse_args()
+    options.dtype = options.dtype or DTYPES
     if not options.render:
         os.environ.update(LIMITS.get(options.limit, {}))
         with tempfile.TemporaryDirectory(prefix="safetylock-bench-") as folder:

@@ -7,8 +7,8 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 300, 220, 54, 14, 30, 44
 
 
 def file_name(result, row):
-    machine = (result["hardware"].get("held_to") or result["hardware"]["instruction_sets"][-1]).replace("_", "-")
-    return f"scaling-{machine}-{re.sub('[^a-z0-9]+', '-', row['curve'])}.svg"
+    machine = result["hardware"].get("held_to") or result["hardware"]["instruction_sets"][-1]
+    return f"scaling-{re.sub('[^a-z0-9]+', '-', ' '.join((machine, result['model'], row['curve'])).lower())}.svg"
 
 
 def number(value):

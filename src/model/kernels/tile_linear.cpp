@@ -61,9 +61,15 @@ void pack(const TileProduct& p, PackedRows& packed) {
   });
 }
 
+/// Asks for a line in the second-level cache. Not by __builtin_prefetch, for which g++ 12 takes a function
+/// that does nothing else to have no effect, and leaves its calls out.
+[[gnu::always_inline]] inline void ask_for_line(const at::BFloat16* at) {
+  asm volatile("prefetcht1 %0" : : "m"(*at));
+}
+
 /// Sums [16 kColumns columns][16 rows of x] to y[rows][16 kColumns columns]. Two columns of a row, rounded,
 /// are 32 bits of the transposed block: half the work of transposing the sums.
-template <int kColumns>
+template <int kColumns, bool kBiased>
 [[SAFETYLOCK_AVX512]] void finish(const TileProduct& p, const float* sums, std::int64_t row,
                                   std::int64_t column) {
   constexpr int kPairs = kColumns * kTileSide / 2;
@@ -77,7 +83,7 @@ template <int kColumns>
     Lanes even, odd;
     std::memcpy(&even, sums + 2 * c * kTileSide, sizeof even);
     std::memcpy(&odd, sums + (2 * c + 1) * kTileSide, sizeof odd);
-    if (p.bias != nullptr) {
+    if constexpr (kBiased) {
       even += static_cast<float>(p.bias[column + 2 * c]);
       odd += static_cast<float>(p.bias[column + 2 * c + 1]);
     }
@@ -97,10 +103,10 @@ template <int kColumns>
 /// columns' beginning: a rows' worth of 9,000 values does not last until its turn.
 constexpr std::int64_t kTilesAhead = 32;
 /// Tiles along the depth after which many rows go on to the next block: so much of the columns' weights stays
-/// in the first-level cache for all blocks of rows.
-constexpr std::int64_t kDepthAtOnce = 20;
-/// Bytes of packed rows that stay in the second-level cache for all columns.
-constexpr std::int64_t kRowBytesAtOnce = (1 << 19) * 3;
+/// in the caches for all blocks of rows. More often than needed costs more than it saves, as sums then wait.
+constexpr std::int64_t kDepthAtOnce = 64;
+/// Bytes of packed rows that stay in the second-level cache for all columns, beside their weights.
+constexpr std::int64_t kRowBytesAtOnce = 1 << 20;
 
 /// A part of the depth, and where the sums wait between two parts.
 struct DepthPart {
@@ -115,23 +121,58 @@ struct Ahead {
   static constexpr std::int64_t kRows = kColumns * kTileSide;
   bool along;
   std::int64_t first, last;  // of the rows of W
+  const at::BFloat16* next;  // columns
 
-  void ask(const TileProduct& p, const at::BFloat16* w, std::int64_t k, std::int64_t deep) const {
+  [[gnu::always_inline]] void ask(const TileProduct& p, const at::BFloat16* w, std::int64_t k,
+                                  std::int64_t deep) const {
     if (along) {
       const std::int64_t later = k + std::min(deep, kTilesAhead);
-      const at::BFloat16* const next = w + later * kTileDepth + (later < deep ? 0 : (kRows - 1) * p.in);
+      const at::BFloat16* const from =
+          later < deep ? w + later * kTileDepth : next + (later - deep) * kTileDepth;
 #pragma GCC unroll 32
-      for (std::int64_t r = 0; r < kRows; ++r) __builtin_prefetch(next + r * p.in, 0, 2);
+      for (std::int64_t r = 0; r < kRows; ++r) ask_for_line(from + r * p.in);
     } else {
-      for (std::int64_t r = first; r < last; ++r) __builtin_prefetch(w + r * p.in + k * kTileDepth, 0, 2);
+      for (std::int64_t r = first; r < last; ++r) ask_for_line(next + r * p.in + k * kTileDepth);
     }
   }
 };
 
-/// y of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them.
+/// Sums that were made and are not yet written to y: that happens while the next ones are made, since vectors
+/// and tiles are different parts of the processor.
+class Worker {
+ public:
+  /// Room for the sums of 16 `columns` columns and 16 `blocks` rows, to be written by the next `write`.
+  float* unwritten(int columns, int blocks, std::int64_t row, std::int64_t column) {
+    columns_ = columns;
+    blocks_ = blocks;
+    row_ = row;
+    column_ = column;
+    return sums_;
+  }
+
+  void write(const TileProduct& p) {
+    for (int block = 0; block < blocks_; ++block) {
+      const float* const sums = sums_ + block * columns_ * kTileSide * kTileSide;
+      const std::int64_t row = row_ + block * kTileSide;
+      if (p.bias == nullptr) {
+        columns_ == 2 ? finish<2, false>(p, sums, row, column_) : finish<1, false>(p, sums, row, column_);
+      } else {
+        columns_ == 2 ? finish<2, true>(p, sums, row, column_) : finish<1, true>(p, sums, row, column_);
+      }
+    }
+    blocks_ = 0;
+  }
+
+ private:
+  alignas(64) float sums_[4 * kTileSide * kTileSide];
+  std::int64_t row_ = 0, column_ = 0;
+  int columns_ = 0, blocks_ = 0;
+};
+
+/// Sums of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them.
 template <int kColumns, int kBlocks>
-void block_of(const TileProduct& p, const PackedRows& x, DepthPart part, Ahead<kColumns> ahead,
-              std::int64_t column, std::int64_t block) {
+void block_of(const TileProduct& p, const PackedRows& x, DepthPart part, const Ahead<kColumns>& ahead,
+              std::int64_t column, std::int64_t block, Worker& worker) {
   constexpr std::int64_t kSums = kTileSide * kTileSide;
   const at::BFloat16* const w = p.weight + column * p.in;
   const std::int64_t stride = p.in * static_cast<std::int64_t>(sizeof(at::BFloat16));
@@ -147,54 +188,55 @@ void block_of(const TileProduct& p, const PackedRows& x, DepthPart part, Ahead<k
     if constexpr (kBlocks > 1) _tile_loadd(2, waiting + kColumns * kSums, 64);
     if constexpr (kColumns > 1 && kBlocks > 1) _tile_loadd(3, waiting + 3 * kSums, 64);
   }
+  const std::byte *const x0 = x.at(block, 0), *const x1 = x.at(block + 1, 0);
+  constexpr std::int64_t kTileBytes = kTileValues * static_cast<std::int64_t>(sizeof(at::BFloat16));
   for (std::int64_t k = part.begin; k < part.end; ++k) {
     _tile_loadd(4, w + k * kTileDepth, stride);
-    _tile_stream_loadd(6, x.at(block, k), 64);  // used once, so that the weights may stay in the cache
+    _tile_stream_loadd(6, x0 + k * kTileBytes, 64);  // used once, so that the weights may stay in the cache
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (kColumns > 1) {
       _tile_loadd(5, w + kTileSide * p.in + k * kTileDepth, stride);
       _tile_dpbf16ps(1, 5, 6);
     }
     if constexpr (kBlocks > 1) {
-      _tile_stream_loadd(7, x.at(block + 1, k), 64);
+      _tile_stream_loadd(7, x1 + k * kTileBytes, 64);
       _tile_dpbf16ps(2, 4, 7);
       if constexpr (kColumns > 1) _tile_dpbf16ps(3, 5, 7);
     }
     ahead.ask(p, w, k, x.deep);
   }
-  alignas(64) float last[kBlocks * kColumns * kSums];
-  const bool is_last = part.end == x.deep;
-  float* const to = is_last ? last : waiting;
+  worker.write(p);  // while the tiles' products are still being made
+  float* to = waiting;
+  if (part.end == x.deep) to = worker.unwritten(kColumns, kBlocks, block * kTileSide, column);
   _tile_stored(0, to, 64);
   if constexpr (kColumns > 1) _tile_stored(1, to + kSums, 64);
   if constexpr (kBlocks > 1) _tile_stored(2, to + kColumns * kSums, 64);
   if constexpr (kColumns > 1 && kBlocks > 1) _tile_stored(3, to + 3 * kSums, 64);
-  if (!is_last) return;
-  finish<kColumns>(p, last, block * kTileSide, column);
-  if constexpr (kBlocks > 1) finish<kColumns>(p, last + kColumns * kSums, (block + 1) * kTileSide, column);
 }
 
-/// All rows of y in 16 kColumns columns.
+/// All rows of y in 16 kColumns columns; those of column `next` will follow.
 template <int kColumns>
-void all_rows(const TileProduct& p, const PackedRows& x, std::int64_t column) {
+void all_rows(const TileProduct& p, const PackedRows& x, std::int64_t column, std::int64_t next,
+              Worker& worker) {
   const std::int64_t blocks = (p.rows + kTileSide - 1) / kTileSide;
   DepthPart part{.begin = 0, .end = x.deep, .sums = nullptr};
-  Ahead<kColumns> ahead{.along = true, .first = 0, .last = 0};
-  if (blocks == 1) return block_of<kColumns, 1>(p, x, part, ahead, column, 0);
-  if (blocks == 2) return block_of<kColumns, 2>(p, x, part, ahead, column, 0);
+  Ahead<kColumns> ahead{.along = true, .first = 0, .last = 0, .next = p.weight + next * p.in};
+  if (blocks == 1) return block_of<kColumns, 1>(p, x, part, ahead, column, 0, worker);
+  if (blocks == 2) return block_of<kColumns, 2>(p, x, part, ahead, column, 0, worker);
   static thread_local LineBuffer<float> waiting;
   part.sums = waiting.reserve(blocks * kColumns * kTileSide * kTileSide);
   ahead.along = false;
   const std::int64_t rows = Ahead<kColumns>::kRows;
-  for (; part.begin < x.deep; part.begin = part.end) {
-    part.end = std::min(part.begin + kDepthAtOnce, x.deep);
+  const std::int64_t parts = (x.deep + kDepthAtOnce - 1) / kDepthAtOnce;
+  for (std::int64_t i = 0; i < parts; ++i, part.begin = part.end) {
+    part.end = x.deep * (i + 1) / parts;
     for (std::int64_t b = 0; b < blocks; b += 2) {
-      ahead.first = rows + rows * b / blocks;
-      ahead.last = rows + rows * std::min(b + 2, blocks) / blocks;
+      ahead.first = rows * b / blocks;
+      ahead.last = rows * std::min(b + 2, blocks) / blocks;
       if (b + 2 <= blocks) {
-        block_of<kColumns, 2>(p, x, part, ahead, column, b);
+        block_of<kColumns, 2>(p, x, part, ahead, column, b, worker);
       } else {
-        block_of<kColumns, 1>(p, x, part, ahead, column, b);
+        block_of<kColumns, 1>(p, x, part, ahead, column, b, worker);
       }
     }
   }
@@ -210,11 +252,16 @@ void multiply(const TileProduct& p) {
   at::parallel_for(0, pairs, std::max<std::int64_t>(1, kWorkPerThread / work),
                    [&](std::int64_t begin, std::int64_t end) {
                      const Tiles tiles;
-                     for (std::int64_t c = begin; c < end; ++c) all_rows<2>(p, x, c * 2 * kTileSide);
+                     Worker worker;
+                     for (std::int64_t c = begin; c < end; ++c)
+                       all_rows<2>(p, x, c * 2 * kTileSide, std::min(c + 1, end - 1) * 2 * kTileSide, worker);
+                     worker.write(p);
                    });
   if (p.out % (2 * kTileSide) < kTileSide) return;
   const Tiles tiles;
-  all_rows<1>(p, x, pairs * 2 * kTileSide);
+  Worker worker;
+  all_rows<1>(p, x, pairs * 2 * kTileSide, pairs * 2 * kTileSide, worker);
+  worker.write(p);
 }
 
 }  // namespace
