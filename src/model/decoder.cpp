@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "model/kernels/gated_activation.h"
 #include "model/kernels/linear.h"
+#include "model/kernels/mlp.h"
 #include "model/kernels/residual_norm.h"
 
 namespace safetylock {
@@ -16,12 +16,6 @@ constexpr std::int64_t kRowChunk = 1024;
 
 NormRule norm_rule(const ModelConfig& c) {
   return {.eps = c.rms_norm_eps, .unit_offset = c.unit_offset_norm};
-}
-
-/// down(act(gate(x)) * up(x)).
-at::Tensor mlp(const ModelConfig& c, const LayerWeights& w, const at::Tensor& x) {
-  const at::Tensor gate_up = apply_linear(x, w.gate_up, w.gate_up_bias);
-  return apply_linear(gated_activation(gate_up, c.hidden_act), w.down, w.down_bias);
 }
 
 }  // namespace
@@ -79,7 +73,7 @@ at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& 
   }
   ResidualNorm h = add_and_norm(x, attn_output, term, w.mlp_norm, norm_rule(c));
   const auto add_mlp = [&](const at::Tensor& sum, const at::Tensor& normed) {
-    at::Tensor inner = mlp(c, w, normed);
+    at::Tensor inner = apply_mlp(normed, {w.gate_up, w.gate_up_bias, w.down, w.down_bias}, c.hidden_act);
     if (c.sandwich_norm) inner = rms_norm(inner, w.mlp_output_norm, norm_rule(c));
     add_rows(sum, inner);
   };

@@ -4,19 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/gated_lanes.h"
 #include "model/kernels/instruction_set.h"
 #include "model/kernels/scratch.h"
 
 namespace safetylock {
 namespace {
-
-// gelu: 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
-constexpr float kTwiceRootOfTwoOverPi = 1.5957691216057308F, kCubicPart = 0.044715F;
 
 /// x sigmoid(y). Beyond 87 on either side sigmoid is 1, or too small to count.
 SAFETYLOCK_INLINE float gated(float x, float y) {
@@ -44,39 +39,14 @@ SAFETYLOCK_FOR_EACH_CPU void gate_row(const T* gates, const T* ups, T* out, std:
 }
 
 #if defined(__x86_64__)
-// Everything that passes vectors is inlined; and GCC bug 105593: intrinsics leave undefined on purpose what
-// they do not need.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wpsabi"
-#define SAFETYLOCK_BFLOAT16_ROWS gnu::target("avx512f,avx512bw,avx512vl,avx512bf16,prefer-vector-width=512")
-
-[[SAFETYLOCK_BFLOAT16_ROWS, gnu::always_inline]] inline __m512 widened(__m256i values) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
-}
-
-/// gated() of sixteen, with a reciprocal that is good for bfloat16 many times over.
-[[SAFETYLOCK_BFLOAT16_ROWS, gnu::always_inline]] inline __m512 gated(__m512 x, __m512 y) {
-  const __m512 bound = _mm512_set1_ps(87.0F), one = _mm512_set1_ps(1.0F);
-  const __m512 from = _mm512_max_ps(_mm512_min_ps(-y, bound), -bound);
-  const __m512 n = _mm512_roundscale_ps(from * kLog2E, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 f = (from - n * kLn2High) - n * kLn2Low;
-  constexpr const float* c = kExpPolynomial;
-  const __m512 p = ((((((c[0] * f + c[1]) * f + c[2]) * f + c[3]) * f + c[4]) * f + c[5]) * f) * f + f + 1.0F;
-  const __m512 sum = one + _mm512_scalef_ps(p, n);
-  const __m512 near = _mm512_rcp14_ps(sum);
-  return x * (near * (2.0F - sum * near));
-}
-
 /// gate_row in bfloat16: with the processor's own roundings and without a division, a third of the time.
-[[SAFETYLOCK_BFLOAT16_ROWS]] void gate_bfloat16_row(const at::BFloat16* gates, const at::BFloat16* ups,
-                                                    at::BFloat16* out, std::int64_t n, bool gelu) {
+[[SAFETYLOCK_BFLOAT16_LANES]] void gate_bfloat16_row(const at::BFloat16* gates, const at::BFloat16* ups,
+                                                     at::BFloat16* out, std::int64_t n, bool gelu) {
   for (std::int64_t i = 0; i < n; i += 16) {
     const auto some = static_cast<__mmask16>(n - i < 16 ? (1U << (n - i)) - 1 : 0xffffU);
     const __m512 x = widened(_mm256_maskz_loadu_epi16(some, gates + i));
     const __m512 up = widened(_mm256_maskz_loadu_epi16(some, ups + i));
-    const __m512 y = gelu ? kTwiceRootOfTwoOverPi * (x + kCubicPart * x * x * x) : x;
-    const __m512 act = widened(std::bit_cast<__m256i>(_mm512_cvtneps_pbh(gated(x, y))));
+    const __m512 act = as_bfloat16(activated(x, gelu));
     _mm256_mask_storeu_epi16(out + i, some, std::bit_cast<__m256i>(_mm512_cvtneps_pbh(act * up)));
   }
 }

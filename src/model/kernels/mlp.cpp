@@ -1,0 +1,48 @@
+#include "model/kernels/mlp.h"
+
+#include "model/kernels/cpu_linear.h"
+#include "model/kernels/gated_activation.h"
+#include "model/kernels/linear.h"
+#include "model/kernels/scratch.h"
+#include "model/kernels/tile_mlp.h"
+
+namespace safetylock {
+namespace {
+
+/// Rows from which on tiles pay.
+constexpr std::int64_t kTilesFrom = 5;
+
+bool is_for_tiles(InstructionSet set, const at::Tensor& x, const MlpWeights& w) {
+  return set == InstructionSet::amx && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
+         x.size(0) >= kTilesFrom && !w.gate_up_bias.defined() &&
+         suits_tile_mlp(x.size(0), x.size(1), w.down.size(1));
+}
+
+at::Tensor on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act) {
+  const at::Tensor rows = x.contiguous(), y = scratch(x.sizes(), x.options());
+  tile_mlp({.x = rows.const_data_ptr<at::BFloat16>(),
+            .gate_up = w.gate_up.const_data_ptr<at::BFloat16>(),
+            .down = w.down.const_data_ptr<at::BFloat16>(),
+            .bias = w.down_bias.defined() ? w.down_bias.const_data_ptr<at::BFloat16>() : nullptr,
+            .y = y.mutable_data_ptr<at::BFloat16>(),
+            .rows = x.size(0),
+            .hidden = x.size(1),
+            .features = w.down.size(1),
+            .gelu = act == Activation::gelu_pytorch_tanh});
+  return y;
+}
+
+}  // namespace
+
+at::Tensor apply_mlp(const at::Tensor& x, const MlpWeights& w, Activation act) {
+  if (is_for_tiles(best_instruction_set(), x, w)) return on_tiles(x, w, act);
+  return apply_linear(gated_activation(apply_linear(x, w.gate_up, w.gate_up_bias), act), w.down, w.down_bias);
+}
+
+at::Tensor apply_mlp_with(InstructionSet set, const at::Tensor& x, const MlpWeights& w, Activation act) {
+  if (is_for_tiles(set, x, w)) return on_tiles(x, w, act);
+  return cpu_linear_with(set, gated_activation(cpu_linear_with(set, x, w.gate_up, w.gate_up_bias), act),
+                         w.down, w.down_bias);
+}
+
+}  // namespace safetylock

@@ -1,0 +1,28 @@
+// down(act(gate(x)) * up(x)) in bfloat16 on the matrix tiles of a processor with AMX, without ever writing
+// gate(x) and up(x): sums of both become the packed rows of the product with `down` where they lie.
+#pragma once
+
+#include <cstdint>
+
+#include "model/torch_includes.h"
+
+namespace safetylock {
+
+struct TileMlp {
+  const at::BFloat16* x;        ///< [rows, hidden]
+  const at::BFloat16* gate_up;  ///< [2 features, hidden]
+  const at::BFloat16* down;     ///< [hidden, features]
+  const at::BFloat16* bias;     ///< [hidden], of `down`, or null
+  at::BFloat16* y;              ///< [rows, hidden]
+  std::int64_t rows, hidden, features;
+  bool gelu;  ///< gelu_pytorch_tanh, else silu
+};
+
+/// Whether it is at least as quick as a kernel each for the products and what is between them.
+bool suits_tile_mlp(std::int64_t rows, std::int64_t hidden, std::int64_t features);
+
+/// Where the host has InstructionSet::amx and suits_tile_mlp. The same values as tile_linear,
+/// gated_activation and tile_linear again: rounded at the same places.
+void tile_mlp(const TileMlp& mlp);
+
+}  // namespace safetylock

@@ -1,0 +1,194 @@
+// Products with W as it is stored on the matrix tiles of a processor with AMX: W takes the place of the left
+// factor, packed rows of x that of the right one, so that sums come out transposed, [columns][rows]. What
+// becomes of them is left to a writer.
+#pragma once
+
+#include "model/kernels/tiles.h"
+
+#if defined(SAFETYLOCK_TILES)
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "model/torch_includes.h"
+
+namespace safetylock {
+
+/// x as tiles, [rows / 16, in / 32] of them, with zeros for the rows that the last ones lack. In units of 32
+/// bits, two values, each is a transposed block of x.
+struct PackedRows {
+  LineBuffer<float> room;
+  float* tiles = nullptr;
+  std::int64_t deep = 0;  ///< tiles along `in`
+
+  void reserve(std::int64_t rows, std::int64_t in) {
+    deep = in / kTileDepth;
+    tiles = room.reserve((rows + kTileSide - 1) / kTileSide * deep * kTileFloats);
+  }
+  float* at(std::int64_t block, std::int64_t k) const { return tiles + (block * deep + k) * kTileFloats; }
+
+  static constexpr std::int64_t kTileFloats = kTileValues / 2;  ///< a tile's size in units of 32 bits
+};
+
+/// 32 rows of W at a time, sixteen beside sixteen: `second` rows lie between the beginnings of the two.
+struct TileWeights {
+  const at::BFloat16* weight;  ///< [out, in]
+  std::int64_t in;
+  std::int64_t second = kTileSide;
+};
+
+/// Asks for a line in the second-level cache. Not by __builtin_prefetch, for which g++ 12 takes a function
+/// that does nothing else to have no effect, and leaves its calls out.
+[[gnu::always_inline]] inline void ask_for_line(const at::BFloat16* at) {
+  asm volatile("prefetcht1 %0" : : "m"(*at));
+}
+
+/// How far ahead of the sums weights are asked for, along their rows and from the end of these at the next
+/// columns' beginning: a rows' worth of 9,000 values does not last until its turn.
+constexpr std::int64_t kTilesAhead = 32;
+/// Tiles along the depth after which many rows go on to the next block: so much of the columns' weights stays
+/// in the caches for all blocks of rows. More often than needed costs more than it saves, as sums then wait.
+constexpr std::int64_t kDepthAtOnce = 64;
+/// Bytes of packed rows that stay in the second-level cache for all columns, beside their weights.
+constexpr std::int64_t kRowBytesAtOnce = 1 << 20;
+/// Multiplications below which handing work to another thread costs more than it saves.
+constexpr std::int64_t kTileWorkPerThread = 1 << 20;
+
+/// A part of the depth, and where the sums wait between two parts.
+struct DepthPart {
+  std::int64_t begin, end;  // in tiles
+  float* sums;              // [blocks][kColumns] of the sums' tiles; unused where there is only one part
+};
+
+/// Weights are asked for ahead: 32 rows at once are more than the processor follows by itself. Where the rows
+/// of x are a single block, along the rows of W; else each block asks for its share of the next columns.
+template <int kColumns>
+struct Ahead {
+  static constexpr std::int64_t kRows = kColumns * kTileSide;
+  bool along;
+  std::int64_t first, last;  // of the rows of W
+  const at::BFloat16* next;  // columns
+
+  [[gnu::always_inline]] void ask(const TileWeights& w, const at::BFloat16* here, std::int64_t k,
+                                  std::int64_t deep) const {
+    const std::int64_t gap = (w.second - kTileSide) * w.in;
+    if (along) {
+      const std::int64_t later = k + std::min(deep, kTilesAhead);
+      const at::BFloat16* const from =
+          later < deep ? here + later * kTileDepth : next + (later - deep) * kTileDepth;
+#pragma GCC unroll 32
+      for (std::int64_t r = 0; r < kRows; ++r) ask_for_line(from + r * w.in + (r < kTileSide ? 0 : gap));
+    } else {
+      for (std::int64_t r = first; r < last; ++r)
+        ask_for_line(next + r * w.in + k * kTileDepth + (r < kTileSide ? 0 : gap));
+    }
+  }
+};
+
+/// Sums of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them. Writer:
+///   float* next(int columns, int blocks, block, column)  room for the sums that `write` will write next
+///   void write()  writes the sums made before, if any, while the next ones are being made: vectors and tiles
+///                 are different parts of the processor
+template <int kColumns, int kBlocks, typename Writer>
+void tile_block(const TileWeights& weights, const PackedRows& x, DepthPart part, const Ahead<kColumns>& ahead,
+                std::int64_t column, std::int64_t block, Writer& writer) {
+  constexpr std::int64_t kSums = kTileSide * kTileSide;
+  const at::BFloat16 *const w = weights.weight + column * weights.in, *const w2 =
+                                                                          w + weights.second * weights.in;
+  const std::int64_t stride = weights.in * static_cast<std::int64_t>(sizeof(at::BFloat16));
+  float* const waiting = part.sums + block * kColumns * kSums;
+  if (part.begin == 0) {
+    _tile_zero(0);
+    if constexpr (kColumns > 1) _tile_zero(1);
+    if constexpr (kBlocks > 1) _tile_zero(2);
+    if constexpr (kColumns > 1 && kBlocks > 1) _tile_zero(3);
+  } else {
+    _tile_loadd(0, waiting, 64);
+    if constexpr (kColumns > 1) _tile_loadd(1, waiting + kSums, 64);
+    if constexpr (kBlocks > 1) _tile_loadd(2, waiting + kColumns * kSums, 64);
+    if constexpr (kColumns > 1 && kBlocks > 1) _tile_loadd(3, waiting + 3 * kSums, 64);
+  }
+  const float *const x0 = x.at(block, 0), *const x1 = x.at(block + 1, 0);
+  for (std::int64_t k = part.begin; k < part.end; ++k) {
+    _tile_loadd(4, w + k * kTileDepth, stride);
+    // Used once, so that the weights may stay in the first-level cache.
+    _tile_stream_loadd(6, x0 + k * PackedRows::kTileFloats, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kColumns > 1) {
+      _tile_loadd(5, w2 + k * kTileDepth, stride);
+      _tile_dpbf16ps(1, 5, 6);
+    }
+    if constexpr (kBlocks > 1) {
+      _tile_stream_loadd(7, x1 + k * PackedRows::kTileFloats, 64);
+      _tile_dpbf16ps(2, 4, 7);
+      if constexpr (kColumns > 1) _tile_dpbf16ps(3, 5, 7);
+    }
+    ahead.ask(weights, w, k, x.deep);
+  }
+  writer.write();
+  float* to = waiting;
+  if (part.end == x.deep) to = writer.next(kColumns, kBlocks, block, column);
+  _tile_stored(0, to, 64);
+  if constexpr (kColumns > 1) _tile_stored(1, to + kSums, 64);
+  if constexpr (kBlocks > 1) _tile_stored(2, to + kColumns * kSums, 64);
+  if constexpr (kColumns > 1 && kBlocks > 1) _tile_stored(3, to + 3 * kSums, 64);
+}
+
+/// All rows in 16 kColumns columns; those of column `next` will follow.
+template <int kColumns, typename Writer>
+void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t column,
+                  std::int64_t next, Writer& writer) {
+  const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide;
+  DepthPart part{.begin = 0, .end = x.deep, .sums = nullptr};
+  Ahead<kColumns> ahead{.along = true, .first = 0, .last = 0, .next = weights.weight + next * weights.in};
+  if (blocks == 1) return tile_block<kColumns, 1>(weights, x, part, ahead, column, 0, writer);
+  if (blocks == 2) return tile_block<kColumns, 2>(weights, x, part, ahead, column, 0, writer);
+  static thread_local LineBuffer<float> waiting;
+  part.sums = waiting.reserve(blocks * kColumns * kTileSide * kTileSide);
+  ahead.along = false;
+  constexpr std::int64_t kRows = Ahead<kColumns>::kRows;
+  const std::int64_t parts = (x.deep + kDepthAtOnce - 1) / kDepthAtOnce;
+  for (std::int64_t i = 0; i < parts; ++i, part.begin = part.end) {
+    part.end = x.deep * (i + 1) / parts;
+    for (std::int64_t b = 0; b < blocks; b += 2) {
+      ahead.first = kRows * b / blocks;
+      ahead.last = kRows * std::min(b + 2, blocks) / blocks;
+      if (b + 2 <= blocks) {
+        tile_block<kColumns, 2>(weights, x, part, ahead, column, b, writer);
+      } else {
+        tile_block<kColumns, 1>(weights, x, part, ahead, column, b, writer);
+      }
+    }
+  }
+}
+
+/// All rows in columns [0, columns), of which there are whole pairs of sixteens and perhaps one more; `step`
+/// columns for each pair. Every thread has a writer of its own, which `make` makes, and takes the next pair
+/// when it is done with one: they are seldom equally fast.
+template <typename MakeWriter>
+void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t columns,
+                  std::int64_t step, const MakeWriter& make) {
+  const std::int64_t pairs = columns / step, work = 2 * kTileSide * weights.in * rows;
+  const std::int64_t threads =
+      std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
+  std::atomic<std::int64_t> taken = 0;
+  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+    const Tiles tiles;
+    auto writer = make();
+    for (std::int64_t c = taken++; c < pairs;) {
+      const std::int64_t next = taken++;
+      tile_columns<2>(weights, x, rows, c * step, std::min(next, pairs - 1) * step, writer);
+      c = next;
+    }
+    writer.write();
+  });
+  if (columns % step < kTileSide) return;
+  const Tiles tiles;
+  auto writer = make();
+  tile_columns<1>(weights, x, rows, pairs * step, pairs * step, writer);
+  writer.write();
+}
+
+}  // namespace safetylock
+#endif

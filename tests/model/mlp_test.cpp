@@ -1,0 +1,91 @@
+#include "model/kernels/mlp.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "model/kernels/cpu_linear.h"
+#include "model/kernels/gated_activation.h"
+
+namespace safetylock {
+namespace {
+
+struct Mlp {
+  at::Tensor x, gate_up, gate_up_bias, down, down_bias;
+
+  Mlp(at::ScalarType dtype, std::int64_t rows, std::int64_t hidden, std::int64_t features, bool biased) {
+    const auto scaled = [&](at::IntArrayRef shape, std::int64_t depth) {
+      return (at::randn(shape) / std::sqrt(static_cast<double>(depth))).to(dtype);
+    };
+    x = scaled({rows, hidden}, 1);
+    gate_up = scaled({2 * features, hidden}, hidden);
+    down = scaled({hidden, features}, features);
+    if (biased) down_bias = scaled({hidden}, 1);
+  }
+  MlpWeights weights() const { return {gate_up, gate_up_bias, down, down_bias}; }
+
+  /// In double, rounded to x's dtype where HF rounds.
+  at::Tensor exact(Activation act) const {
+    const auto rounded = [&](const at::Tensor& t) { return t.to(x.scalar_type()).to(at::kDouble); };
+    const auto times = [](const at::Tensor& a, const at::Tensor& w) {
+      return at::mm(a, w.to(at::kDouble).t());
+    };
+    const at::Tensor both = rounded(times(x.to(at::kDouble), gate_up));
+    const std::int64_t features = gate_up.size(0) / 2;
+    const at::Tensor gate = both.narrow(1, 0, features), up = both.narrow(1, features, features);
+    const at::Tensor on =
+        rounded(act == Activation::gelu_pytorch_tanh ? at::gelu(gate, "tanh") : at::silu(gate));
+    const at::Tensor y = times(rounded(on * up), down);
+    return down_bias.defined() ? y + down_bias.to(at::kDouble) : y;
+  }
+};
+
+class CpuMlp : public testing::TestWithParam<InstructionSet> {};
+
+// Rows that fill tiles and that do not, more than are taken at once, depths beyond a part of the tiles' own,
+// and sizes that no tile divides.
+TEST_P(CpuMlp, EqualsTheFormulaInDouble) {
+  at::manual_seed(7);
+  for (const std::int64_t rows : {1, 5, 16, 23, 40, 130, 360}) {
+    for (const auto& [hidden, features] :
+         {std::pair{64, 96}, {96, 64}, {576, 1536}, {2112, 64}, {64, 2144}, {64, 100}, {50, 64}}) {
+      for (const Activation act : {Activation::silu, Activation::gelu_pytorch_tanh}) {
+        const Mlp mlp(at::kBFloat16, rows, hidden, features, rows % 2 == 1);
+        const at::Tensor expected = mlp.exact(act), y = apply_mlp_with(GetParam(), mlp.x, mlp.weights(), act);
+        ASSERT_EQ(y.sizes(), expected.sizes());
+        const at::Tensor error = (y.to(at::kDouble) - expected).abs();
+        // A sum in float32 may fall on the other side of where gate or up are rounded.
+        EXPECT_TRUE((error <= expected.abs() * 0x1p-8 + 0.01).all().item<bool>())
+            << rows << " " << hidden << " " << features << ": " << error.max().item<double>();
+      }
+    }
+  }
+}
+
+TEST_P(CpuMlp, CarriesWhatIsNotANumber) {
+  Mlp mlp(at::kBFloat16, 20, 64, 96, false);
+  mlp.x.index_put_({at::tensor({3}), at::tensor({7})}, at::tensor({std::nanf("")}).to(at::kBFloat16));
+  const at::Tensor y = apply_mlp_with(GetParam(), mlp.x, mlp.weights(), Activation::silu);
+  const at::Tensor lost = y.isnan().any(1);
+  EXPECT_TRUE(lost[3].item<bool>());
+  EXPECT_EQ(lost.sum().item<std::int64_t>(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuMlp, testing::ValuesIn(host_instruction_sets()),
+                         [](const auto& instance) { return std::string(name_of(instance.param)); });
+
+// The kernel without anything between its products rounds where the three by themselves do.
+TEST(TileMlp, HasTheSameBitsAsItsParts) {
+  if (best_instruction_set() != InstructionSet::amx) GTEST_SKIP() << "no matrix tiles on this processor";
+  at::manual_seed(8);
+  for (const std::int64_t rows : {5, 33, 350}) {
+    const Mlp mlp(at::kBFloat16, rows, 576, 1536, true);
+    const at::Tensor gate_up = cpu_linear(mlp.x, mlp.gate_up, {});
+    const at::Tensor parts = cpu_linear(gated_activation(gate_up, Activation::silu), mlp.down, mlp.down_bias);
+    EXPECT_TRUE(at::equal(apply_mlp(mlp.x, mlp.weights(), Activation::silu), parts)) << rows;
+  }
+}
+
+}  // namespace
+}  // namespace safetylock
