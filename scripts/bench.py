@@ -452,8 +452,8 @@ def tables(d):
     dates = sorted({row["date"] for part in rows.values() for row in part})
     threads = sorted({row["threads"] for part in rows.values() for row in part})
     held = f", held to {d['hardware']['held_to']}" if d["hardware"].get("held_to") else ""
-    yield (f"\n## {d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}{held}\n{', '.join(dates)}; torch "
-           f"{d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; {d['model']}, "
+    yield (f"\n## {d['model']}: {d['hardware']['cpu']}, {d['hardware']['cores']} cores, {', '.join(d['hardware']['instruction_sets'])}{held}\n"
+           f"{', '.join(dates)}; torch {d['versions']['torch']}, transformers {d['versions']['transformers']}, scikit-learn {d['versions']['scikit-learn']}; "
            f"{', '.join(map(str, threads))} threads. In brackets: 95 % intervals of the median of the rounds.")
     if rows["extraction"]:
         yield ("\n### Extraction\nHow many times as long the peers take; our time over that of the multiplications alone; and how far the kept values are "
