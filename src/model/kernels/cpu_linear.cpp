@@ -120,8 +120,6 @@ Kernels<T> kernels_of(InstructionSet set) {
 constexpr std::int64_t kWorkPerThread = 1 << 17;
 /// Rows from which on turning the weights pays.
 constexpr std::int64_t kTurnFrom = 64;
-/// Rows from which on tiles, of sixteen rows, pay: fewer multiply as fast as the weights are read.
-constexpr std::int64_t kTilesFrom = 5;
 
 std::int64_t grain(std::int64_t work_each) {
   return std::max<std::int64_t>(1, kWorkPerThread / work_each);

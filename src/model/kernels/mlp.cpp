@@ -4,13 +4,11 @@
 #include "model/kernels/gated_activation.h"
 #include "model/kernels/linear.h"
 #include "model/kernels/scratch.h"
+#include "model/kernels/tile_linear.h"
 #include "model/kernels/tile_mlp.h"
 
 namespace safetylock {
 namespace {
-
-/// Rows from which on tiles pay.
-constexpr std::int64_t kTilesFrom = 5;
 
 bool is_for_tiles(InstructionSet set, const at::Tensor& x, const MlpWeights& w) {
   return set == InstructionSet::amx && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -215,21 +216,23 @@ void attend_all(const MakeAttention& make, std::int64_t block, const Heads& q, c
                 const at::Tensor& out) {
   const std::int64_t heads = kv.keys.count(), D = q.dim(), R = q.count() / heads;
   const std::vector<Task> tasks = tasks_of(segments, heads, R, block, window);
-  // Threads take shares of equal cost, not of equal number: later tokens see more.
-  const std::int64_t shares = at::get_num_threads(), cost = tasks.back().cost_before;
+  // Threads take shares of equal cost, not of equal number: later tokens see more. And the next one when they
+  // are done with one: they are seldom equally fast.
+  const std::int64_t threads = at::get_num_threads(), shares = 4 * threads, cost = tasks.back().cost_before;
+  std::atomic<std::int64_t> taken = 0;
   const auto first_of = [&](std::int64_t share) {
     return std::lower_bound(tasks.begin(), tasks.end() - 1, share * cost / shares,
                             [](const Task& task, std::int64_t before) { return task.cost_before < before; });
   };
-  at::parallel_for(0, shares, 1, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
     auto attention = make();
     using T = typename decltype(attention)::Value;
     std::int64_t segment = -1, head = -1;
-    for (auto task = first_of(begin); task != first_of(end); ++task) {
-      const SegmentRows& rows = segments[static_cast<size_t>(task->segment)];
-      if (task->segment != segment || task->head != head) {
-        segment = task->segment;
-        head = task->head;
+    const auto attend = [&](const Task& task) {
+      const SegmentRows& rows = segments[static_cast<size_t>(task.segment)];
+      if (task.segment != segment || task.head != head) {
+        segment = task.segment;
+        head = task.head;
         attention.gather({.tokens = rows.length,
                           .R = R,
                           .D = D,
@@ -246,7 +249,10 @@ void attend_all(const MakeAttention& make, std::int64_t block, const Heads& q, c
                        .stride = out.stride(0),
                        .R = R,
                        .D = D},
-          task->row);
+          task.row);
+    };
+    for (std::int64_t share = taken++; share < shares; share = taken++) {
+      for (auto task = first_of(share); task != first_of(share + 1); ++task) attend(*task);
     }
   });
 }
