@@ -161,7 +161,7 @@ class Rounds:
 def with_former(rows, former):
     """Beside new rows only those of a dtype that was not measured now are kept."""
     dtypes = {row.get("dtype") for row in rows}
-    return sorted(rows + [row for row in former if not rows or row.get("dtype") not in dtypes],
+    return sorted(rows + [row for row in former if row.get("dtype") not in dtypes],
                   key=lambda row: DTYPES.index(row.get("dtype", DTYPES[0])))
 
 
@@ -523,6 +523,9 @@ def main():
     options = parser.parse_args()
     options.dtype = options.dtype or DTYPES
     if not options.render:
+        held = json.loads(options.output.read_text())["model"] if options.output.exists() else MODELS[options.model]
+        if held != MODELS[options.model]:
+            parser.error(f"{options.output} holds figures of {held}: name another file with -o")
         os.environ.update(LIMITS.get(options.limit, {}))
         with tempfile.TemporaryDirectory(prefix="safetylock-bench-") as folder:
             Benchmark(options, pathlib.Path(folder)).run()
