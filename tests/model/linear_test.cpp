@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "model/kernels/cpu_linear.h"
+#include "model/kernels/panel_product.h"
 
 namespace safetylock {
 namespace {
@@ -24,7 +27,7 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
   at::manual_seed(5);
   for (const auto& [dtype, unit] :
        {std::pair{at::kFloat, 0x1p-23}, {at::kBFloat16, 0x1p-8}, {at::kHalf, 0x1p-11}}) {
-    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 16, 32, 45, 64, 150}) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 13, 16, 28, 32, 45, 64, 150, 513}) {
       for (const auto& [in, out] : {std::pair{1, 1},
                                     {3, 5},
                                     {16, 4},
@@ -52,16 +55,21 @@ TEST_P(CpuLinear, EqualsTheProductInDoubleRoundedOnce) {
 // A request must not feel which others are in its batch.
 TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
   at::manual_seed(6);
-  const at::Tensor x = at::randn({31, 224}), w = at::randn({75, 224}), none;
+  const at::Tensor x = at::randn({600, 740}), w = at::randn({75, 740}), none;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const bool tiles = GetParam() == InstructionSet::amx && dtype == at::kBFloat16;
-    const at::Tensor all = cpu_linear_with(GetParam(), x.to(dtype), w.to(dtype), none);
-    for (const std::int64_t rows : {1, 2, 5, 20}) {
-      if (tiles && rows < 5) continue;  // too few for tiles, and summed in another order
-      for (std::int64_t first = 0; first + rows <= x.size(0); first += 3) {
-        const at::Tensor some =
-            cpu_linear_with(GetParam(), x.narrow(0, first, rows).to(dtype), w.to(dtype), none);
-        EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << dtype << " " << first << " " << rows;
+    // Too few for tiles or panels are summed in another order.
+    for (const auto& [most, numbers] :
+         {std::pair<std::int64_t, std::vector<std::int64_t>>{kPanelsFrom - 1, {1, 2, 5, 20}},
+          {600, {kPanelsFrom, 79, 130}}}) {
+      const at::Tensor all = cpu_linear_with(GetParam(), x.narrow(0, 0, most).to(dtype), w.to(dtype), none);
+      for (const std::int64_t rows : numbers) {
+        if (tiles && rows < 5) continue;
+        for (std::int64_t first = 0; first + rows <= most; first += std::max<std::int64_t>(3, most / 10)) {
+          const at::Tensor some =
+              cpu_linear_with(GetParam(), x.narrow(0, first, rows).to(dtype), w.to(dtype), none);
+          EXPECT_TRUE(at::equal(some, all.narrow(0, first, rows))) << dtype << " " << first << " " << rows;
+        }
       }
     }
   }

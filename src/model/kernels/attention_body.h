@@ -1,27 +1,13 @@
 // Text of the attention kernels, included once for each instruction set (hence no include guard), which
 // defines SAFETYLOCK_KERNEL, the attributes of every function here; Lanes, eight or sixteen floats, and
-// kLanes. Scores lie key by key, for each of them kVectors vectors with a row a lane.
-
-using Ints = std::int32_t __attribute__((vector_size(sizeof(Lanes))));
+// kLanes; and what is in exponential_body.h. Scores lie key by key, for each of them kVectors vectors with a
+// row a lane.
 
 SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
   std::memcpy(&out, from, sizeof out);
 }
 SAFETYLOCK_KERNEL void store(const Lanes& value, float* to) {
   std::memcpy(to, &value, sizeof value);
-}
-
-/// exp_of_nonpositive, lane by lane.
-SAFETYLOCK_KERNEL void exponential(Lanes& x) {
-  x = x < -87.0F ? Lanes{} - 87.0F : x;
-  const Lanes n = (x * kLog2E + kRoundToInteger) - kRoundToInteger;
-  const Lanes f = (x - n * kLn2High) - n * kLn2Low;
-  Lanes p = Lanes{} + kExpPolynomial[0];
-#pragma GCC unroll 5
-  for (int i = 1; i < 6; ++i) p = p * f + kExpPolynomial[i];
-  p = p * f * f + f + 1.0F;
-  const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
-  x = p * std::bit_cast<Lanes>(power);
 }
 
 /// c tanh(x / c) for x scaled already.

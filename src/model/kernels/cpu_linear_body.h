@@ -1,7 +1,7 @@
 // The kernel's text, included once for each instruction set by cpu_linear.cpp (hence no include guard),
 // which defines SAFETYLOCK_KERNEL, the attributes of every function here; Lanes, eight or sixteen floats, and
-// kLanes; load(), which widens kLanes values; and how many rows of x the registers hold: kTileRows beside
-// four rows of W, kTurnedRows beside 2 kLanes turned columns.
+// kLanes; load(), which widens kLanes values; and kTileRows, how many rows of x the registers hold beside
+// four rows of W.
 
 /// The upper half of sixteen added to the lower one.
 template <typename V>
@@ -152,86 +152,5 @@ SAFETYLOCK_KERNEL_ENTRY void columns(const Product<T>& p, std::int64_t begin, st
   for (; j + 4 <= end; j += 4) four_columns(p, j);
   for (; j < end; ++j) {
     for (std::int64_t i = 0; i < p.rows; ++i) lone_column(p, i, j);
-  }
-}
-
-/// kLanes rows of W from row j at depth k, widened and turned: out[d][lane] = W[j + lane][k + d], d < kLanes.
-template <typename T>
-SAFETYLOCK_KERNEL void turn(const T* weight, std::int64_t in, std::int64_t j, std::int64_t k, float* out) {
-  Lanes rows[kLanes];
-#pragma GCC unroll 16
-  for (int r = 0; r < kLanes; ++r) {
-    load(weight + (j + r) * in + k, rows[r]);
-    __builtin_prefetch(weight + (j + 2 * kLanes + r) * in + k);
-  }
-  transpose(rows);
-#pragma GCC unroll 16
-  for (int r = 0; r < kLanes; ++r) std::memcpy(out + 2 * kLanes * r, &rows[r], sizeof rows[r]);
-}
-
-/// sums[kRows][2 kLanes] += x[depth][kRows]^T times turned[depth][2 kLanes].
-template <int kRows>
-SAFETYLOCK_KERNEL void turned_tile(const float* x, const float* turned, std::int64_t depth, float* sums) {
-  Lanes a[kRows], b[kRows];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    std::memcpy(&a[r], sums + 2 * kLanes * r, sizeof a[r]);
-    std::memcpy(&b[r], sums + 2 * kLanes * r + kLanes, sizeof b[r]);
-  }
-  for (std::int64_t d = 0; d < depth; ++d) {
-    Lanes wa, wb;
-    std::memcpy(&wa, turned + 2 * kLanes * d, sizeof wa);
-    std::memcpy(&wb, turned + 2 * kLanes * d + kLanes, sizeof wb);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      const float value = x[d * kRows + r];
-      a[r] += value * wa;
-      b[r] += value * wb;
-    }
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    std::memcpy(sums + 2 * kLanes * r, &a[r], sizeof a[r]);
-    std::memcpy(sums + 2 * kLanes * r + kLanes, &b[r], sizeof b[r]);
-  }
-}
-
-template <int kRows>
-SAFETYLOCK_KERNEL void turned_rows(std::int64_t rows, const float* x, const float* turned, std::int64_t depth,
-                                   float* sums) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) {
-      turned_tile<kRows>(x, turned, depth, sums);
-    } else {
-      turned_rows<kRows - 1>(rows, x, turned, depth, sums);
-    }
-  }
-}
-
-/// All rows of y in columns [begin, begin + 2 kLanes), for many rows: turning the weights once costs less
-/// than adding up lanes for every value. `in` is a multiple of kLanes. `turned` has room for kTurnedDepth * 2
-/// kLanes floats, `sums` for rows * 2 kLanes.
-template <typename T>
-SAFETYLOCK_KERNEL_ENTRY void turned_columns(const Product<T>& p, std::int64_t begin, float* turned,
-                                            float* sums) {
-  std::fill_n(sums, p.rows * 2 * kLanes, 0.0F);
-  for (std::int64_t k = 0; k < p.in; k += kTurnedDepth) {
-    const std::int64_t depth = std::min(kTurnedDepth, p.in - k);
-    for (std::int64_t d = 0; d < depth; d += kLanes) {
-      turn(p.weight, p.in, begin, k + d, turned + 2 * kLanes * d);
-      turn(p.weight, p.in, begin + kLanes, k + d, turned + 2 * kLanes * d + kLanes);
-    }
-    for (std::int64_t i = 0; i < p.rows; i += p.tile_rows) {
-      const std::int64_t rows = std::min(p.tile_rows, p.rows - i);
-      turned_rows<kTurnedRows>(rows, p.tiles + i * p.in + k * rows, turned, depth, sums + i * 2 * kLanes);
-    }
-  }
-  for (std::int64_t i = 0; i < p.rows; ++i) {
-    for (std::int64_t c = 0; c < 2 * kLanes; c += 4) {
-      Four four;
-      std::memcpy(&four, sums + i * 2 * kLanes + c, sizeof four);
-      if (p.bias != nullptr) add(p.bias + begin + c, four);
-      store(four, p.y + i * p.out + begin + c);
-    }
   }
 }

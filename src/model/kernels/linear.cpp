@@ -11,27 +11,26 @@
 namespace safetylock {
 namespace {
 
-/// Rows from which on libtorch's product is the quicker one for float32, and for bfloat16 where the processor
-/// multiplies that faster than float32 but has no tiles.
-constexpr std::int64_t kManyFloatRows = 64, kManyBFloat16Rows = 96;
+/// Rows from which on libtorch's product is the quicker one for bfloat16 where the processor multiplies that
+/// faster than float32 but has no tiles.
+constexpr std::int64_t kManyBFloat16Rows = 96;
 /// With tiles ours is as quick for many rows too, up to a depth at which packed rows no longer stay in the
 /// cache.
 constexpr std::int64_t kManyTileRows = 192, kDeep = 2048;
 
-bool is_ours(const at::Tensor& x, std::int64_t in) {
+}  // namespace
+
+bool is_for_cpu_linear(const at::Tensor& x, std::int64_t in) {
   if (!x.is_cpu()) return false;
   const std::int64_t rows = x.size(0);
-  if (x.scalar_type() == at::kFloat) return rows < kManyFloatRows;
   if (x.scalar_type() != at::kBFloat16) return true;
   if (best_instruction_set() == InstructionSet::amx) return rows < kManyTileRows || in <= kDeep;
   static const bool multiplies_fast = cpu_multiplies_bfloat16_fast();
   return !multiplies_fast || rows < kManyBFloat16Rows;
 }
 
-}  // namespace
-
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (is_ours(x, weight.size(1))) return cpu_linear(x, weight, bias);
+  if (is_for_cpu_linear(x, weight.size(1))) return cpu_linear(x, weight, bias);
   at::Tensor y = scratch({x.size(0), weight.size(0)}, x.options());
   const at::Tensor rows = x.flatten(1);
   return bias.defined() ? at::addmm_out(y, bias, rows, weight.t()) : at::mm_out(y, rows, weight.t());

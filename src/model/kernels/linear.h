@@ -9,4 +9,7 @@ namespace safetylock {
 /// defined: [N, out] in x's dtype. Products are summed in float32 and rounded once.
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
+/// Whether that is cpu_linear, for rows of `in` values; otherwise it is libtorch's product.
+bool is_for_cpu_linear(const at::Tensor& x, std::int64_t in);
+
 }  // namespace safetylock

@@ -1,8 +1,10 @@
 #include "model/kernels/mlp.h"
 
+#include "model/kernels/cpu_clones.h"
 #include "model/kernels/cpu_linear.h"
 #include "model/kernels/gated_activation.h"
 #include "model/kernels/linear.h"
+#include "model/kernels/panel_product.h"
 #include "model/kernels/scratch.h"
 #include "model/kernels/tile_linear.h"
 #include "model/kernels/tile_mlp.h"
@@ -30,15 +32,46 @@ at::Tensor on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act) {
   return y;
 }
 
+template <typename T>
+const T* data(const at::Tensor& t) {
+  return t.defined() ? t.const_data_ptr<T>() : nullptr;
+}
+
+at::Tensor on_panels(InstructionSet set, const at::Tensor& x, const MlpWeights& w, Activation act) {
+  const at::Tensor rows = x.contiguous(), y = scratch(x.sizes(), x.options());
+  with_type(x.scalar_type(), [&]<typename T>() {
+    panel_mlp<T>(set, {.x = data<T>(rows),
+                       .gate_up = data<T>(w.gate_up),
+                       .gate_up_bias = data<T>(w.gate_up_bias),
+                       .down = data<T>(w.down),
+                       .bias = data<T>(w.down_bias),
+                       .y = y.mutable_data_ptr<T>(),
+                       .rows = x.size(0),
+                       .hidden = x.size(1),
+                       .features = w.down.size(1),
+                       .gelu = act == Activation::gelu_pytorch_tanh});
+  });
+  return y;
+}
+
+/// Whether x [N, E] W^T would be made of panels.
+bool is_for_panels(InstructionSet set, const at::Tensor& x) {
+  const bool tiles = set == InstructionSet::amx && x.scalar_type() == at::kBFloat16 && fits_tiles(x.size(1));
+  return x.size(0) >= kPanelsFrom && !tiles;
+}
+
 }  // namespace
 
 at::Tensor apply_mlp(const at::Tensor& x, const MlpWeights& w, Activation act) {
-  if (is_for_tiles(best_instruction_set(), x, w)) return on_tiles(x, w, act);
+  const InstructionSet set = best_instruction_set();
+  if (is_for_tiles(set, x, w)) return on_tiles(x, w, act);
+  if (is_for_cpu_linear(x, x.size(1)) && is_for_panels(set, x)) return on_panels(set, x, w, act);
   return apply_linear(gated_activation(apply_linear(x, w.gate_up, w.gate_up_bias), act), w.down, w.down_bias);
 }
 
 at::Tensor apply_mlp_with(InstructionSet set, const at::Tensor& x, const MlpWeights& w, Activation act) {
   if (is_for_tiles(set, x, w)) return on_tiles(x, w, act);
+  if (is_for_panels(set, x)) return on_panels(set, x, w, act);
   return cpu_linear_with(set, gated_activation(cpu_linear_with(set, x, w.gate_up, w.gate_up_bias), act),
                          w.down, w.down_bias);
 }

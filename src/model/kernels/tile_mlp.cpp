@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "model/kernels/gated_lanes.h"
+#include "model/kernels/gated_value.h"
 #include "model/kernels/tile_linear.h"
 #include "model/kernels/tile_rows.h"
 

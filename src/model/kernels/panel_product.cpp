@@ -1,0 +1,309 @@
+#include "model/kernels/panel_product.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <vector>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "model/kernels/cpu_clones.h"
+#include "model/kernels/gated_value.h"
+#include "model/kernels/lane_transpose.h"
+
+// As in cpu_linear.cpp: everything that passes vectors is inlined, and GCC bug 105593.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+namespace safetylock {
+namespace {
+
+/// Rows whose panels stay in the second-level cache, a part of the depth at a time.
+constexpr std::int64_t kRowsAtOnce = 512;
+/// The largest part of the depth: so much of a group's rows of W stays in the first-level cache. Their
+/// distance there is a little more, for fewer of them to compete for the same places.
+constexpr std::int64_t kDeepest = 640, kWideStride = kDeepest + 16;
+/// Columns that make, in float32, whole cache lines of y.
+constexpr std::int64_t kSpan = 48;
+/// Of the instruction sets' kColumns.
+constexpr std::int64_t kMostColumns = 12;
+
+template <typename T>
+struct ToRows {
+  T* y;           // [rows, out]
+  const T* bias;  // [out] or null
+  std::int64_t rows, out;
+};
+
+template <typename T>
+struct ToGated {
+  float* panels;  // of [rows, features]
+  const T* bias;  // [2 features] or null
+  std::int64_t features;
+  bool gelu;
+};
+
+/// Some columns of a product, each made of `each` rows of W.
+template <typename T, typename To, int each>
+struct Span {
+  static constexpr int kRowsEach = each;
+  const T* weight;      // [.., in]
+  std::int64_t second;  // rows from a column's first row of W to its second
+  std::int64_t in, part;
+  const float* panels;  // a panel [in][rows of it] after the other
+  std::int64_t rows, rounded_rows;
+  To to;
+  std::int64_t begin = 0, end = 0;
+  float* wide = nullptr;  // room for kColumns * kWideStride
+  float* sums = nullptr;  // room for those of all rows and columns
+};
+
+template <typename T>
+using RowsSpan = Span<T, ToRows<T>, 1>;
+template <typename T>
+using GatedSpan = Span<T, ToGated<T>, 2>;
+
+/// Asks for the rows of W that the next columns need, a few lines at a time and in their order in memory:
+/// then the processor sees the stream, and goes on by itself.
+class RowsAhead {
+ public:
+  RowsAhead(std::int64_t row_bytes, std::int64_t steps) : row_bytes_(row_bytes), steps_(steps) {}
+  void add(const void* row) { rows_[static_cast<size_t>(number_++)] = static_cast<const char*>(row); }
+  void start() { lines_ = (number_ * ((row_bytes_ + kLine - 1) / kLine) + steps_ - 1) / steps_; }
+
+  /// (By hand, as g++ 12 takes functions that do nothing but __builtin_prefetch to have no effect.)
+  SAFETYLOCK_INLINE void step() {
+#if defined(__x86_64__)
+    for (std::int64_t i = 0; i < lines_ && row_ < number_; ++i) {
+      asm volatile("prefetcht1 %0" : : "m"(rows_[static_cast<size_t>(row_)][at_]));
+      at_ += kLine;
+      if (at_ >= row_bytes_) {
+        at_ = 0;
+        ++row_;
+      }
+    }
+#endif
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64;
+  std::array<const char*, kMostColumns> rows_;
+  std::int64_t row_bytes_, steps_, number_ = 0, lines_ = 0, row_ = 0, at_ = 0;
+};
+
+#define SAFETYLOCK_KERNEL_ENTRY SAFETYLOCK_ATTRIBUTES
+#define SAFETYLOCK_KERNEL SAFETYLOCK_ATTRIBUTES [[gnu::always_inline]] inline
+
+namespace portable {
+#define SAFETYLOCK_ATTRIBUTES
+constexpr int kLanes = 8, kColumns = 2;
+using Lanes = float __attribute__((vector_size(32)));
+SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
+  for (int i = 0; i < kLanes; ++i) x[i] = as<at::Half>(x[i]);
+}
+#include "model/kernels/exponential_body.h"
+// What follows stands on it.
+#include "model/kernels/panel_product_body.h"
+#undef SAFETYLOCK_ATTRIBUTES
+}  // namespace portable
+
+#if defined(__x86_64__)
+namespace avx2 {
+#define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
+constexpr int kLanes = 8, kColumns = 6;
+using Lanes = float __attribute__((vector_size(32)));
+SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
+  x = _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+#include "model/kernels/exponential_body.h"
+// What follows stands on it.
+#include "model/kernels/panel_product_body.h"
+#undef SAFETYLOCK_ATTRIBUTES
+}  // namespace avx2
+
+namespace avx512 {
+#define SAFETYLOCK_ATTRIBUTES \
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
+constexpr int kLanes = 16, kColumns = 12;
+using Lanes = float __attribute__((vector_size(64)));
+SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
+  x = _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+#include "model/kernels/exponential_body.h"
+// What follows stands on it.
+#include "model/kernels/panel_product_body.h"
+#undef SAFETYLOCK_ATTRIBUTES
+}  // namespace avx512
+#endif
+
+template <typename T>
+struct Kernels {
+  std::int64_t lanes;
+  void (*pack)(const T*, std::int64_t rows, std::int64_t depth, float*);
+  void (*rows)(const RowsSpan<T>&);
+  void (*gated)(const GatedSpan<T>&);
+};
+
+template <typename T>
+Kernels<T> kernels_of(InstructionSet set) {
+#if defined(__x86_64__)
+  if (set >= InstructionSet::avx512)
+    return {avx512::kLanes, avx512::pack_panel<T>, avx512::span_columns<RowsSpan<T>>,
+            avx512::span_columns<GatedSpan<T>>};
+  if (set == InstructionSet::avx2)
+    return {avx2::kLanes, avx2::pack_panel<T>, avx2::span_columns<RowsSpan<T>>,
+            avx2::span_columns<GatedSpan<T>>};
+#endif
+  return {portable::kLanes, portable::pack_panel<T>, portable::span_columns<RowsSpan<T>>,
+          portable::span_columns<GatedSpan<T>>};
+}
+
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/// A cache line's bytes after bytes: what std::vector gives may begin anywhere.
+class Room {
+ public:
+  float* of(std::int64_t floats) {
+    constexpr std::int64_t kLine = 16;
+    if (static_cast<std::int64_t>(values_.size()) < floats + kLine)
+      values_ = std::vector<float>(static_cast<size_t>(floats + kLine));
+    void* at = values_.data();
+    size_t space = values_.size() * sizeof(float);
+    return static_cast<float*>(
+        std::align(kLine * sizeof(float), static_cast<size_t>(floats) * sizeof(float), at, space));
+  }
+
+ private:
+  std::vector<float> values_;
+};
+
+/// rows of x as panels, on all threads.
+template <typename T>
+void pack_rows(const Kernels<T>& kernels, const T* x, std::int64_t rows, std::int64_t depth, float* panels) {
+  const std::int64_t width = 2 * kernels.lanes;
+  at::parallel_for(0, (rows + width - 1) / width, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin * width; row < std::min(end * width, rows); row += width)
+      kernels.pack(x + row * depth, std::min(width, rows - row), depth, panels + row * depth);
+  });
+}
+
+/// Columns for whoever asks, in whole kSpans: many while there are many, for each time that a part of the
+/// panels is fetched and that a row of y is written; few at the end, so that threads end together.
+class Shares {
+ public:
+  Shares(std::int64_t columns, std::int64_t threads) : columns_(columns), threads_(threads) {}
+  static constexpr std::int64_t kMost = 4 * kSpan;
+
+  /// The next ones as [begin, end); false if there are none.
+  bool take(std::int64_t& begin, std::int64_t& end) {
+    begin = taken_.load();
+    do {
+      if (begin >= columns_) return false;
+      end = begin +
+            std::min(kMost, round_up(std::max<std::int64_t>(1, (columns_ - begin) / (3 * threads_)), kSpan));
+    } while (!taken_.compare_exchange_weak(begin, end));
+    end = std::min(end, columns_);
+    return true;
+  }
+
+ private:
+  std::int64_t columns_, threads_;
+  std::atomic<std::int64_t> taken_ = 0;
+};
+
+/// Columns [0, out) of s, on all threads.
+template <typename S>
+void all_columns(void (*run)(const S&), S s, std::int64_t out) {
+  const std::int64_t threads = at::get_num_threads(), parts = (s.in + kDeepest - 1) / kDeepest;
+  s.part = round_up((s.in + parts - 1) / parts, 16);
+  Shares shares(out, threads);
+  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+    static thread_local Room wide, sums;
+    S mine = s;
+    mine.wide = wide.of(kMostColumns * kWideStride);
+    mine.sums = sums.of(Shares::kMost * S::kRowsEach * s.rounded_rows);
+    while (shares.take(mine.begin, mine.end)) run(mine);
+  });
+}
+
+/// f(first row, rows) for as many rows as are taken at once.
+template <typename F>
+void for_rows(std::int64_t rows, std::int64_t unit, const F& f) {
+  const std::int64_t parts = (rows + kRowsAtOnce - 1) / kRowsAtOnce,
+                     each = round_up((rows + parts - 1) / parts, unit);
+  for (std::int64_t row = 0; row < rows; row += each) f(row, std::min(each, rows - row));
+}
+
+}  // namespace
+
+template <typename T>
+void panel_linear(InstructionSet set, const PanelLinear<T>& p) {
+  static thread_local Room room;
+  const Kernels<T> kernels = kernels_of<T>(set);
+  for_rows(p.rows, 2 * kernels.lanes, [&](std::int64_t row, std::int64_t rows) {
+    const std::int64_t rounded_rows = round_up(rows, kernels.lanes);
+    float* const panels = room.of(rounded_rows * p.in);
+    pack_rows(kernels, p.x + row * p.in, rows, p.in, panels);
+    all_columns(kernels.rows,
+                RowsSpan<T>{.weight = p.weight,
+                            .second = 0,
+                            .in = p.in,
+                            .part = 0,
+                            .panels = panels,
+                            .rows = rows,
+                            .rounded_rows = rounded_rows,
+                            .to = {.y = p.y + row * p.out, .bias = p.bias, .rows = rows, .out = p.out}},
+                p.out);
+  });
+}
+
+template <typename T>
+void panel_mlp(InstructionSet set, const PanelMlp<T>& m) {
+  static thread_local Room room, between;
+  const Kernels<T> kernels = kernels_of<T>(set);
+  for_rows(m.rows, 2 * kernels.lanes, [&](std::int64_t row, std::int64_t rows) {
+    const std::int64_t rounded_rows = round_up(rows, kernels.lanes);
+    float* const panels = room.of(rounded_rows * m.hidden);
+    float* const gated = between.of(rounded_rows * m.features);
+    pack_rows(kernels, m.x + row * m.hidden, rows, m.hidden, panels);
+    all_columns(
+        kernels.gated,
+        GatedSpan<T>{.weight = m.gate_up,
+                     .second = m.features,
+                     .in = m.hidden,
+                     .part = 0,
+                     .panels = panels,
+                     .rows = rows,
+                     .rounded_rows = rounded_rows,
+                     .to = {.panels = gated, .bias = m.gate_up_bias, .features = m.features, .gelu = m.gelu}},
+        m.features);
+    all_columns(kernels.rows,
+                RowsSpan<T>{.weight = m.down,
+                            .second = 0,
+                            .in = m.features,
+                            .part = 0,
+                            .panels = gated,
+                            .rows = rows,
+                            .rounded_rows = rounded_rows,
+                            .to = {.y = m.y + row * m.hidden, .bias = m.bias, .rows = rows, .out = m.hidden}},
+                m.hidden);
+  });
+}
+
+template void panel_linear(InstructionSet, const PanelLinear<float>&);
+template void panel_linear(InstructionSet, const PanelLinear<at::BFloat16>&);
+template void panel_linear(InstructionSet, const PanelLinear<at::Half>&);
+template void panel_mlp(InstructionSet, const PanelMlp<float>&);
+template void panel_mlp(InstructionSet, const PanelMlp<at::BFloat16>&);
+template void panel_mlp(InstructionSet, const PanelMlp<at::Half>&);
+
+}  // namespace safetylock
