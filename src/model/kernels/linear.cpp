@@ -7,6 +7,7 @@
 #include "model/device_dtype.h"
 #include "model/kernels/cpu_linear.h"
 #include "model/kernels/scratch.h"
+#include "model/kernels/tile_linear.h"
 
 namespace safetylock {
 namespace {
@@ -14,9 +15,6 @@ namespace {
 /// Rows from which on libtorch's product is the quicker one for bfloat16 where the processor multiplies that
 /// faster than float32 but has no tiles.
 constexpr std::int64_t kManyBFloat16Rows = 96;
-/// With tiles ours is as quick for many rows too, up to a depth at which packed rows no longer stay in the
-/// cache.
-constexpr std::int64_t kManyTileRows = 192, kDeep = 2048;
 
 }  // namespace
 
@@ -24,7 +22,7 @@ bool is_for_cpu_linear(const at::Tensor& x, std::int64_t in) {
   if (!x.is_cpu()) return false;
   const std::int64_t rows = x.size(0);
   if (x.scalar_type() != at::kBFloat16) return true;
-  if (best_instruction_set() == InstructionSet::amx) return rows < kManyTileRows || in <= kDeep;
+  if (best_instruction_set() == InstructionSet::amx && fits_tiles(in)) return true;
   static const bool multiplies_fast = cpu_multiplies_bfloat16_fast();
   return !multiplies_fast || rows < kManyBFloat16Rows;
 }

@@ -14,8 +14,8 @@ namespace {
 
 bool is_for_tiles(InstructionSet set, const at::Tensor& x, const MlpWeights& w) {
   return set == InstructionSet::amx && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
-         x.size(0) >= kTilesFrom && !w.gate_up_bias.defined() &&
-         suits_tile_mlp(x.size(0), x.size(1), w.down.size(1));
+         x.size(0) >= kTilesFrom && !w.gate_up_bias.defined() && fits_tiles(x.size(1)) &&
+         fits_tiles(w.down.size(1));
 }
 
 at::Tensor on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act) {

@@ -11,9 +11,7 @@ namespace safetylock {
 std::int64_t tile_linear(const TileProduct& p) {
   // Kept by each thread that asks for products: a step of decoding asks for hundreds of the same sizes.
   static thread_local PackedRows packed;
-  const auto row_bytes = p.in * static_cast<std::int64_t>(sizeof(at::BFloat16));
-  const std::int64_t blocks = std::clamp<std::int64_t>(kRowBytesAtOnce / (row_bytes * 2 * kTileSide), 4, 16),
-                     rows_at_once = blocks * 2 * kTileSide;
+  const std::int64_t rows_at_once = tile_rows_at_once(p.in);
   for (std::int64_t row = 0; row < p.rows; row += rows_at_once) {
     const RowsOut to{
         .y = p.y + row * p.out, .bias = p.bias, .rows = std::min(rows_at_once, p.rows - row), .out = p.out};

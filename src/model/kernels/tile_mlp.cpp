@@ -53,23 +53,12 @@ class GateWriter {
   blocks_ = 0;
 }
 
-/// As many rows as leave what is between the products in the second-level cache.
-std::int64_t rows_at_once(std::int64_t features) {
-  return kRowBytesAtOnce / (features * static_cast<std::int64_t>(sizeof(at::BFloat16))) / kTileSide *
-         kTileSide;
-}
-
 }  // namespace
-
-bool suits_tile_mlp(std::int64_t rows, std::int64_t hidden, std::int64_t features) {
-  constexpr std::int64_t kEnoughRows = 192;  // to read all weights for
-  return fits_tiles(hidden) && fits_tiles(features) &&
-         (rows <= rows_at_once(features) || rows_at_once(features) >= kEnoughRows);
-}
 
 void tile_mlp(const TileMlp& mlp) {
   static thread_local PackedRows packed, between;
-  const std::int64_t most = rows_at_once(mlp.features), parts = (mlp.rows + most - 1) / most;
+  const std::int64_t most = std::min(tile_rows_at_once(mlp.hidden), tile_rows_at_once(mlp.features)),
+                     parts = (mlp.rows + most - 1) / most;
   const std::int64_t each = (mlp.rows + parts * 2 * kTileSide - 1) / (parts * 2 * kTileSide) * 2 * kTileSide;
   for (std::int64_t row = 0; row < mlp.rows; row += each) {
     const RowsOut to{.y = mlp.y + row * mlp.hidden,
@@ -87,10 +76,6 @@ void tile_mlp(const TileMlp& mlp) {
 }
 
 #else
-
-bool suits_tile_mlp(std::int64_t, std::int64_t, std::int64_t) {
-  return false;
-}
 
 void tile_mlp(const TileMlp&) {}
 

@@ -18,11 +18,8 @@ struct TileMlp {
   bool gelu;  ///< gelu_pytorch_tanh, else silu
 };
 
-/// Whether it is at least as quick as a kernel each for the products and what is between them.
-bool suits_tile_mlp(std::int64_t rows, std::int64_t hidden, std::int64_t features);
-
-/// Where the host has InstructionSet::amx and suits_tile_mlp. The same values as tile_linear,
-/// gated_activation and tile_linear again: rounded at the same places.
+/// Where the host has InstructionSet::amx and fits_tiles(hidden) and fits_tiles(features). The same values as
+/// tile_linear, gated_activation and tile_linear again: rounded at the same places.
 void tile_mlp(const TileMlp& mlp);
 
 }  // namespace safetylock

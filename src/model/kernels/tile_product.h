@@ -50,8 +50,17 @@ constexpr std::int64_t kTilesAhead = 32;
 /// Tiles along the depth after which many rows go on to the next block: so much of the columns' weights stays
 /// in the caches for all blocks of rows. More often than needed costs more than it saves, as sums then wait.
 constexpr std::int64_t kDepthAtOnce = 64;
-/// Bytes of packed rows that stay in the second-level cache for all columns, beside their weights.
+/// Pairs of sixteen columns that a thread takes at most at once where sums wait.
+constexpr std::int64_t kPairsAtOnce = 12;
+/// Bytes of packed rows, or of a part of their depth, that stay in the second-level cache for all columns,
+/// beside their weights.
 constexpr std::int64_t kRowBytesAtOnce = 1 << 20;
+/// Rows, whole pairs of sixteen, that are taken at once.
+constexpr std::int64_t tile_rows_at_once(std::int64_t in) {
+  const std::int64_t bytes =
+      std::min(in, kDepthAtOnce * kTileDepth) * static_cast<std::int64_t>(sizeof(at::BFloat16));
+  return std::clamp<std::int64_t>(kRowBytesAtOnce / (bytes * 2 * kTileSide), 4, 16) * 2 * kTileSide;
+}
 /// Multiplications below which handing work to another thread costs more than it saves.
 constexpr std::int64_t kTileWorkPerThread = 1 << 20;
 
@@ -135,58 +144,83 @@ void tile_block(const TileWeights& weights, const PackedRows& x, DepthPart part,
   if constexpr (kColumns > 1 && kBlocks > 1) _tile_stored(3, to + 3 * kSums, 64);
 }
 
-/// All rows in 16 kColumns columns; those of column `next` will follow.
+/// `number` times 16 kColumns columns, `step` columns for each.
+struct ColumnGroup {
+  std::int64_t first, number, step;
+};
+
+/// All rows in a group's columns; those of column `next` will follow. Where sums wait for another part of the
+/// depth, that part of the packed rows is in the second-level cache for the whole group.
 template <int kColumns, typename Writer>
-void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t column,
+void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t rows, ColumnGroup group,
                   std::int64_t next, Writer& writer) {
+  constexpr std::int64_t kRows = Ahead<kColumns>::kRows, kSums = kColumns * kTileSide * kTileSide;
   const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide;
-  DepthPart part{.begin = 0, .end = x.deep, .sums = nullptr};
-  Ahead<kColumns> ahead{.along = true, .first = 0, .last = 0, .next = weights.weight + next * weights.in};
-  if (blocks == 1) return tile_block<kColumns, 1>(weights, x, part, ahead, column, 0, writer);
-  if (blocks == 2) return tile_block<kColumns, 2>(weights, x, part, ahead, column, 0, writer);
+  const bool along = blocks <= 2;
+  const std::int64_t parts = along ? 1 : (x.deep + kDepthAtOnce - 1) / kDepthAtOnce;
   static thread_local LineBuffer<float> waiting;
-  part.sums = waiting.reserve(blocks * kColumns * kTileSide * kTileSide);
-  ahead.along = false;
-  constexpr std::int64_t kRows = Ahead<kColumns>::kRows;
-  const std::int64_t parts = (x.deep + kDepthAtOnce - 1) / kDepthAtOnce;
-  for (std::int64_t i = 0; i < parts; ++i, part.begin = part.end) {
-    part.end = x.deep * (i + 1) / parts;
-    for (std::int64_t b = 0; b < blocks; b += 2) {
-      ahead.first = kRows * b / blocks;
-      ahead.last = kRows * std::min(b + 2, blocks) / blocks;
-      if (b + 2 <= blocks) {
-        tile_block<kColumns, 2>(weights, x, part, ahead, column, b, writer);
-      } else {
-        tile_block<kColumns, 1>(weights, x, part, ahead, column, b, writer);
+  float* const sums = waiting.reserve(group.number * blocks * kSums);
+  const auto begin_of = [&](std::int64_t part) { return x.deep * part / parts; };
+  for (std::int64_t p = 0; p < parts; ++p) {
+    for (std::int64_t i = 0; i < group.number; ++i) {
+      const DepthPart part{.begin = begin_of(p), .end = begin_of(p + 1), .sums = sums + i * blocks * kSums};
+      const std::int64_t column = group.first + i * group.step;
+      std::int64_t then = column + group.step, then_begin = part.begin;
+      if (i + 1 == group.number) {
+        then = p + 1 < parts ? group.first : next;
+        then_begin = p + 1 < parts ? part.end : 0;
+      }
+      Ahead<kColumns> ahead{
+          .along = along,
+          .first = 0,
+          .last = 0,
+          .next = weights.weight + then * weights.in + (then_begin - part.begin) * kTileDepth};
+      for (std::int64_t b = 0; b < blocks; b += 2) {
+        ahead.first = kRows * b / blocks;
+        ahead.last = kRows * std::min(b + 2, blocks) / blocks;
+        if (b + 2 <= blocks) {
+          tile_block<kColumns, 2>(weights, x, part, ahead, column, b, writer);
+        } else {
+          tile_block<kColumns, 1>(weights, x, part, ahead, column, b, writer);
+        }
       }
     }
   }
 }
 
 /// All rows in columns [0, columns), of which there are whole pairs of sixteens and perhaps one more; `step`
-/// columns for each pair. Every thread has a writer of its own, which `make` makes, and takes the next pair
-/// when it is done with one: they are seldom equally fast.
+/// columns for each pair. Every thread has a writer of its own, which `make` makes, and takes the next pairs
+/// when it is done with some: they are seldom equally fast.
 template <typename MakeWriter>
 void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t columns,
                   std::int64_t step, const MakeWriter& make) {
   const std::int64_t pairs = columns / step, work = 2 * kTileSide * weights.in * rows;
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
+  const std::int64_t most = x.deep > kDepthAtOnce && rows > 2 * kTileSide ? kPairsAtOnce : 1;
   std::atomic<std::int64_t> taken = 0;
+  const auto take = [&] {
+    std::int64_t first = taken.load(), number = 0;
+    do {
+      number = std::clamp<std::int64_t>((pairs - first) / (2 * threads), 1, most);
+    } while (!taken.compare_exchange_weak(first, first + number));
+    return ColumnGroup{.first = first * step, .number = number, .step = step};
+  };
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
     const Tiles tiles;
     auto writer = make();
-    for (std::int64_t c = taken++; c < pairs;) {
-      const std::int64_t next = taken++;
-      tile_columns<2>(weights, x, rows, c * step, std::min(next, pairs - 1) * step, writer);
-      c = next;
+    for (ColumnGroup group = take(); group.first < pairs * step;) {
+      const ColumnGroup next = take();
+      tile_columns<2>(weights, x, rows, group, std::min(next.first, (pairs - 1) * step), writer);
+      group = next;
     }
     writer.write();
   });
   if (columns % step < kTileSide) return;
   const Tiles tiles;
   auto writer = make();
-  tile_columns<1>(weights, x, rows, pairs * step, pairs * step, writer);
+  const ColumnGroup last{.first = pairs * step, .number = 1, .step = step};
+  tile_columns<1>(weights, x, rows, last, last.first, writer);
   writer.write();
 }
 
