@@ -1,5 +1,5 @@
 // What the CPU kernels share: one source compiled for several instruction sets, of which the loader picks,
-// and conversions that compilers turn into vector instructions.
+// conversions that compilers turn into vector instructions, and whole units.
 #pragma once
 
 #include <bit>
@@ -20,6 +20,10 @@
 #define SAFETYLOCK_INLINE __attribute__((always_inline)) inline
 
 namespace safetylock {
+
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
 template <typename T>
 SAFETYLOCK_INLINE float widened(T value) {

@@ -7,9 +7,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
-#include <memory>
 #include <type_traits>
-#include <vector>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -17,6 +15,7 @@
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/gated_value.h"
 #include "model/kernels/lane_transpose.h"
+#include "model/kernels/line_buffer.h"
 
 // As in cpu_linear.cpp: everything that passes vectors is inlined, and GCC bug 105593.
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -165,27 +164,6 @@ Kernels<T> kernels_of(InstructionSet set) {
           portable::span_columns<GatedSpan<T>>};
 }
 
-constexpr std::int64_t round_up(std::int64_t n, std::int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
-
-/// A cache line's bytes after bytes: what std::vector gives may begin anywhere.
-class Room {
- public:
-  float* of(std::int64_t floats) {
-    constexpr std::int64_t kLine = 16;
-    if (static_cast<std::int64_t>(values_.size()) < floats + kLine)
-      values_ = std::vector<float>(static_cast<size_t>(floats + kLine));
-    void* at = values_.data();
-    size_t space = values_.size() * sizeof(float);
-    return static_cast<float*>(
-        std::align(kLine * sizeof(float), static_cast<size_t>(floats) * sizeof(float), at, space));
-  }
-
- private:
-  std::vector<float> values_;
-};
-
 /// rows of x as panels, on all threads.
 template <typename T>
 void pack_rows(const Kernels<T>& kernels, const T* x, std::int64_t rows, std::int64_t depth, float* panels) {
@@ -227,10 +205,10 @@ void all_columns(void (*run)(const S&), S s, std::int64_t out) {
   s.part = round_up((s.in + parts - 1) / parts, 16);
   Shares shares(out, threads);
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
-    static thread_local Room wide, sums;
+    static thread_local LineBuffer<float> wide, sums;
     S mine = s;
-    mine.wide = wide.of(kMostColumns * kWideStride);
-    mine.sums = sums.of(Shares::kMost * S::kRowsEach * s.rounded_rows);
+    mine.wide = wide.reserve(kMostColumns * kWideStride);
+    mine.sums = sums.reserve(Shares::kMost * S::kRowsEach * s.rounded_rows);
     while (shares.take(mine.begin, mine.end)) run(mine);
   });
 }
@@ -247,11 +225,11 @@ void for_rows(std::int64_t rows, std::int64_t unit, const F& f) {
 
 template <typename T>
 void panel_linear(InstructionSet set, const PanelLinear<T>& p) {
-  static thread_local Room room;
+  static thread_local LineBuffer<float> room;
   const Kernels<T> kernels = kernels_of<T>(set);
   for_rows(p.rows, 2 * kernels.lanes, [&](std::int64_t row, std::int64_t rows) {
     const std::int64_t rounded_rows = round_up(rows, kernels.lanes);
-    float* const panels = room.of(rounded_rows * p.in);
+    float* const panels = room.reserve(rounded_rows * p.in);
     pack_rows(kernels, p.x + row * p.in, rows, p.in, panels);
     all_columns(kernels.rows,
                 RowsSpan<T>{.weight = p.weight,
@@ -268,12 +246,12 @@ void panel_linear(InstructionSet set, const PanelLinear<T>& p) {
 
 template <typename T>
 void panel_mlp(InstructionSet set, const PanelMlp<T>& m) {
-  static thread_local Room room, between;
+  static thread_local LineBuffer<float> room, between;
   const Kernels<T> kernels = kernels_of<T>(set);
   for_rows(m.rows, 2 * kernels.lanes, [&](std::int64_t row, std::int64_t rows) {
     const std::int64_t rounded_rows = round_up(rows, kernels.lanes);
-    float* const panels = room.of(rounded_rows * m.hidden);
-    float* const gated = between.of(rounded_rows * m.features);
+    float* const panels = room.reserve(rounded_rows * m.hidden);
+    float* const gated = between.reserve(rounded_rows * m.features);
     pack_rows(kernels, m.x + row * m.hidden, rows, m.hidden, panels);
     all_columns(
         kernels.gated,

@@ -5,6 +5,12 @@
 /// The first n values of `to`, n <= kLanes.
 template <typename T>
 SAFETYLOCK_KERNEL void load_some(const T* from, std::int64_t n, Lanes& to) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (n == kLanes) {
+      std::memcpy(&to, from, sizeof to);
+      return;
+    }
+  }
   float values[kLanes] = {};
   if (n == kLanes) {
     widen(from, kLanes, values);
@@ -35,13 +41,21 @@ SAFETYLOCK_KERNEL void pack(const T* x, std::int64_t rows, std::int64_t depth, f
     for (std::int64_t k = 0; k < depth; k += kLanes) {
       const std::int64_t some = std::min<std::int64_t>(kLanes, depth - k);
       Lanes block[kLanes];
-      for (std::int64_t r = 0; r < kLanes; ++r) {
-        block[r] = Lanes{};
-        if (r < here) load_some(from + r * depth + k, some, block[r]);
+      if (here == kLanes && some == kLanes) {
+#pragma GCC unroll 16
+        for (std::int64_t r = 0; r < kLanes; ++r) load_some(from + r * depth + k, kLanes, block[r]);
+      } else {
+        for (std::int64_t r = 0; r < kLanes; ++r) {
+          block[r] = Lanes{};
+          if (r < here) load_some(from + r * depth + k, some, block[r]);
+        }
       }
       transpose(block);
-      for (std::int64_t d = 0; d < some; ++d)
-        std::memcpy(panel + ((k + d) * kVectors + v) * kLanes, &block[d], sizeof block[d]);
+      float* const to = panel + (k * kVectors + v) * kLanes;
+#pragma GCC unroll 16
+      for (std::int64_t d = 0; d < kLanes; ++d) {
+        if (d < some) std::memcpy(to + d * kVectors * kLanes, &block[d], sizeof block[d]);
+      }
     }
   }
 }

@@ -90,10 +90,6 @@ BlockKernel kernel_of(InstructionSet set) {
 
 constexpr std::int64_t kDepthUnit = 16;  // of every instruction set a whole number of vectors
 
-constexpr std::int64_t round_up(std::int64_t n, std::int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
-
 std::int64_t earlier_keys(const SegmentRows& segment) {
   std::int64_t sum = 0;
   for (const KeyRows& rows : segment.earlier) sum += rows.length;

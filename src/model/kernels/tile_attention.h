@@ -4,6 +4,7 @@
 #include <span>
 
 #include "model/kernels/attention_block.h"
+#include "model/kernels/line_buffer.h"
 #include "model/kernels/tiles.h"
 
 #if defined(SAFETYLOCK_TILES)

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "model/kernels/line_buffer.h"
 #include "model/torch_includes.h"
 
 namespace safetylock {

@@ -8,8 +8,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 /// What every processor with such tiles has besides.
 #define SAFETYLOCK_AVX512 \
@@ -50,23 +48,6 @@ class Tiles {
   const auto both = std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
   return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder), both);
 }
-
-/// Room that begins with a cache line. What is in it is not set.
-template <typename T>
-class LineBuffer {
- public:
-  T* reserve(std::int64_t values) {
-    constexpr size_t kLine = 64;
-    if (const size_t bytes = static_cast<size_t>(values) * sizeof(T) + kLine; bytes > room_.size())
-      room_.resize(bytes);
-    void* begin = room_.data();
-    size_t space = room_.size();
-    return static_cast<T*>(std::align(kLine, 1, begin, space));
-  }
-
- private:
-  std::vector<std::byte> room_;
-};
 
 }  // namespace safetylock
 #endif
