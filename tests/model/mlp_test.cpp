@@ -92,6 +92,18 @@ TEST_P(CpuMlp, CarriesWhatIsNotANumber) {
   }
 }
 
+TEST_P(CpuMlp, GatesMayLieFarBeyondTheRangeOfExp) {
+  constexpr double kScale = 300;
+  for (const std::int64_t rows : {20, 80}) {
+    Mlp mlp(at::kFloat, rows, 64, 96, false);
+    mlp.x.mul_(kScale);
+    for (const Activation act : {Activation::silu, Activation::gelu_pytorch_tanh}) {
+      const at::Tensor y = apply_mlp_with(GetParam(), mlp.x, mlp.weights(), act);
+      EXPECT_LE((y.to(at::kDouble) - mlp.exact(act)).abs().max().item<double>(), 1e-5 * kScale * kScale);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuMlp, testing::ValuesIn(host_instruction_sets()),
                          [](const auto& instance) { return std::string(name_of(instance.param)); });
 

@@ -1,7 +1,8 @@
 // Text of the attention kernels, included once for each instruction set (hence no include guard), which
 // defines SAFETYLOCK_KERNEL, the attributes of every function here; Lanes, eight or sixteen floats, and
-// kLanes; and what is in exponential_body.h. Scores lie key by key, for each of them kVectors vectors with a
-// row a lane.
+// kLanes. Scores lie key by key, for each of them kVectors vectors with a row a lane.
+
+#include "model/kernels/exponential_body.h"
 
 SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
   std::memcpy(&out, from, sizeof out);

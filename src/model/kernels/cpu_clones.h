@@ -25,6 +25,12 @@ constexpr std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/// How much of n > 0 to take at once, in whole units: parts of at most `most`, as few and as equal as can be.
+constexpr std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t unit) {
+  const std::int64_t parts = (n + most - 1) / most;
+  return round_up((n + parts - 1) / parts, unit);
+}
+
 template <typename T>
 SAFETYLOCK_INLINE float widened(T value) {
   if constexpr (std::is_same_v<T, at::BFloat16>) {

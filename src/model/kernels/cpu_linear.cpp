@@ -14,6 +14,7 @@
 #include "model/kernels/instruction_set.h"
 #include "model/kernels/panel_product.h"
 #include "model/kernels/scratch.h"
+#include "model/kernels/shares.h"
 #include "model/kernels/tile_linear.h"
 
 // Everything that passes vectors is inlined, so that no call's ABI depends on the instruction set; and g++ 12
@@ -104,8 +105,6 @@ Columns<T> columns_of(InstructionSet set) {
   return portable::columns<T>;
 }
 
-/// Multiplications below which handing work to another thread costs more than it saves.
-constexpr std::int64_t kWorkPerThread = 1 << 17;
 /// Columns of y from `first` on.
 template <typename T>
 void multiply(InstructionSet set, const Product<T>& p, std::int64_t first) {
@@ -118,9 +117,7 @@ void multiply(InstructionSet set, const Product<T>& p, std::int64_t first) {
 /// As many columns of y as tiles make; 0 where they are not for this product.
 std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, const at::Tensor& y) {
-  if (set != InstructionSet::amx || x.scalar_type() != at::kBFloat16 || x.size(0) < kTilesFrom ||
-      !fits_tiles(weight.size(1)))
-    return 0;
+  if (!is_for_tiles(set, x.scalar_type(), x.size(0), weight.size(1))) return 0;
   const at::Tensor rows = x.contiguous();
   return tile_linear({.x = rows.const_data_ptr<at::BFloat16>(),
                       .weight = weight.const_data_ptr<at::BFloat16>(),

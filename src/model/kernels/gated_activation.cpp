@@ -6,23 +6,35 @@
 #include <cmath>
 
 #include "model/kernels/cpu_clones.h"
-#include "model/kernels/gated_value.h"
+#include "model/kernels/gated_lanes.h"
 #include "model/kernels/instruction_set.h"
 #include "model/kernels/scratch.h"
 
 namespace safetylock {
 namespace {
 
+/// x sigmoid(y). Beyond 87 on either side sigmoid is 1, or too small to count.
+SAFETYLOCK_INLINE float gated(float x, float y) {
+  y = y < -87.0F ? -87.0F : y;
+  y = y > 87.0F ? 87.0F : y;
+  return x / (1.0F + exp_within_range(-y));
+}
+
 template <typename T>
 SAFETYLOCK_FOR_EACH_CPU void gate_row(const T* gates, const T* ups, T* out, std::int64_t n, bool gelu) {
   if (gelu) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i)
-      out[i] = rounded<T>(as<T>(activated(widened(gates[i]), true)) * widened(ups[i]));
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float x = widened(gates[i]);
+      const float twice_u = kTwiceRootOfTwoOverPi * (x + kCubicPart * x * x * x);
+      out[i] = rounded<T>(as<T>(gated(x, twice_u)) * widened(ups[i]));
+    }
   } else {
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i)
-      out[i] = rounded<T>(as<T>(activated(widened(gates[i]), false)) * widened(ups[i]));
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float x = widened(gates[i]);
+      out[i] = rounded<T>(as<T>(gated(x, x)) * widened(ups[i]));
+    }
   }
 }
 

@@ -12,29 +12,28 @@
 namespace safetylock {
 namespace {
 
-bool is_for_tiles(InstructionSet set, const at::Tensor& x, const MlpWeights& w) {
-  return set == InstructionSet::amx && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
-         x.size(0) >= kTilesFrom && !w.gate_up_bias.defined() && fits_tiles(x.size(1)) &&
-         fits_tiles(w.down.size(1));
+template <typename T>
+const T* data(const at::Tensor& t) {
+  return t.defined() ? t.const_data_ptr<T>() : nullptr;
+}
+
+bool is_for_tile_mlp(InstructionSet set, const at::Tensor& x, const MlpWeights& w) {
+  return x.is_cpu() && is_for_tiles(set, x.scalar_type(), x.size(0), x.size(1)) &&
+         fits_tiles(w.down.size(1)) && !w.gate_up_bias.defined();
 }
 
 at::Tensor on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act) {
   const at::Tensor rows = x.contiguous(), y = scratch(x.sizes(), x.options());
-  tile_mlp({.x = rows.const_data_ptr<at::BFloat16>(),
-            .gate_up = w.gate_up.const_data_ptr<at::BFloat16>(),
-            .down = w.down.const_data_ptr<at::BFloat16>(),
-            .bias = w.down_bias.defined() ? w.down_bias.const_data_ptr<at::BFloat16>() : nullptr,
+  tile_mlp({.x = data<at::BFloat16>(rows),
+            .gate_up = data<at::BFloat16>(w.gate_up),
+            .down = data<at::BFloat16>(w.down),
+            .bias = data<at::BFloat16>(w.down_bias),
             .y = y.mutable_data_ptr<at::BFloat16>(),
             .rows = x.size(0),
             .hidden = x.size(1),
             .features = w.down.size(1),
             .gelu = act == Activation::gelu_pytorch_tanh});
   return y;
-}
-
-template <typename T>
-const T* data(const at::Tensor& t) {
-  return t.defined() ? t.const_data_ptr<T>() : nullptr;
 }
 
 at::Tensor on_panels(InstructionSet set, const at::Tensor& x, const MlpWeights& w, Activation act) {
@@ -56,21 +55,20 @@ at::Tensor on_panels(InstructionSet set, const at::Tensor& x, const MlpWeights& 
 
 /// Whether x [N, E] W^T would be made of panels.
 bool is_for_panels(InstructionSet set, const at::Tensor& x) {
-  const bool tiles = set == InstructionSet::amx && x.scalar_type() == at::kBFloat16 && fits_tiles(x.size(1));
-  return x.size(0) >= kPanelsFrom && !tiles;
+  return x.size(0) >= kPanelsFrom && !is_for_tiles(set, x.scalar_type(), x.size(0), x.size(1));
 }
 
 }  // namespace
 
 at::Tensor apply_mlp(const at::Tensor& x, const MlpWeights& w, Activation act) {
   const InstructionSet set = best_instruction_set();
-  if (is_for_tiles(set, x, w)) return on_tiles(x, w, act);
+  if (is_for_tile_mlp(set, x, w)) return on_tiles(x, w, act);
   if (is_for_cpu_linear(x, x.size(1)) && is_for_panels(set, x)) return on_panels(set, x, w, act);
   return apply_linear(gated_activation(apply_linear(x, w.gate_up, w.gate_up_bias), act), w.down, w.down_bias);
 }
 
 at::Tensor apply_mlp_with(InstructionSet set, const at::Tensor& x, const MlpWeights& w, Activation act) {
-  if (is_for_tiles(set, x, w)) return on_tiles(x, w, act);
+  if (is_for_tile_mlp(set, x, w)) return on_tiles(x, w, act);
   if (is_for_panels(set, x)) return on_panels(set, x, w, act);
   return cpu_linear_with(set, gated_activation(cpu_linear_with(set, x, w.gate_up, w.gate_up_bias), act),
                          w.down, w.down_bias);

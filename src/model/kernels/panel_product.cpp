@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <type_traits>
@@ -13,9 +12,10 @@
 #endif
 
 #include "model/kernels/cpu_clones.h"
-#include "model/kernels/gated_value.h"
+#include "model/kernels/gated_lanes.h"
 #include "model/kernels/lane_transpose.h"
 #include "model/kernels/line_buffer.h"
+#include "model/kernels/shares.h"
 
 // As in cpu_linear.cpp: everything that passes vectors is inlined, and GCC bug 105593.
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -29,10 +29,11 @@ constexpr std::int64_t kRowsAtOnce = 512;
 /// The largest part of the depth: so much of a group's rows of W stays in the first-level cache. Their
 /// distance there is a little more, for fewer of them to compete for the same places.
 constexpr std::int64_t kDeepest = 640, kWideStride = kDeepest + 16;
-/// Columns that make, in float32, whole cache lines of y.
-constexpr std::int64_t kSpan = 48;
-/// Of the instruction sets' kColumns.
-constexpr std::int64_t kMostColumns = 12;
+/// Columns that make, in float32, whole cache lines of y; and how many times as many a thread takes at most
+/// at once: many share a fetch of a part of the panels, and a row of y that is written.
+constexpr std::int64_t kSpan = 48, kMostSpans = 4;
+/// Of the instruction sets' kColumns and kLanes.
+constexpr std::int64_t kMostColumns = 12, kMostLanes = 16;
 
 template <typename T>
 struct ToRows {
@@ -53,12 +54,13 @@ struct ToGated {
 template <typename T, typename To, int each>
 struct Span {
   static constexpr int kRowsEach = each;
-  const T* weight;      // [.., in]
-  std::int64_t second;  // rows from a column's first row of W to its second
-  std::int64_t in, part;
+  const T* weight;  // [.., in]
+  std::int64_t in;
   const float* panels;  // a panel [in][rows of it] after the other
-  std::int64_t rows, rounded_rows;
+  std::int64_t rows;
   To to;
+  std::int64_t second = 0;  // rows from a column's first row of W to its second
+  std::int64_t part = 0;    // of `in`, at once
   std::int64_t begin = 0, end = 0;
   float* wide = nullptr;  // room for kColumns * kWideStride
   float* sums = nullptr;  // room for those of all rows and columns
@@ -73,9 +75,10 @@ using GatedSpan = Span<T, ToGated<T>, 2>;
 /// then the processor sees the stream, and goes on by itself.
 class RowsAhead {
  public:
-  RowsAhead(std::int64_t row_bytes, std::int64_t steps) : row_bytes_(row_bytes), steps_(steps) {}
+  /// So many rows, which `add` names, all of them within so many steps.
+  RowsAhead(std::int64_t row_bytes, std::int64_t rows, std::int64_t steps)
+      : row_bytes_(row_bytes), lines_((rows * ((row_bytes + kLine - 1) / kLine) + steps - 1) / steps) {}
   void add(const void* row) { rows_[static_cast<size_t>(number_++)] = static_cast<const char*>(row); }
-  void start() { lines_ = (number_ * ((row_bytes_ + kLine - 1) / kLine) + steps_ - 1) / steps_; }
 
   /// (By hand, as g++ 12 takes functions that do nothing but __builtin_prefetch to have no effect.)
   SAFETYLOCK_INLINE void step() {
@@ -94,7 +97,7 @@ class RowsAhead {
  private:
   static constexpr std::int64_t kLine = 64;
   std::array<const char*, kMostColumns> rows_;
-  std::int64_t row_bytes_, steps_, number_ = 0, lines_ = 0, row_ = 0, at_ = 0;
+  std::int64_t row_bytes_, lines_, number_ = 0, row_ = 0, at_ = 0;
 };
 
 #define SAFETYLOCK_KERNEL_ENTRY SAFETYLOCK_ATTRIBUTES
@@ -107,8 +110,6 @@ using Lanes = float __attribute__((vector_size(32)));
 SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
   for (int i = 0; i < kLanes; ++i) x[i] = as<at::Half>(x[i]);
 }
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/panel_product_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace portable
@@ -121,8 +122,6 @@ using Lanes = float __attribute__((vector_size(32)));
 SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
   x = _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/panel_product_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx2
@@ -135,8 +134,6 @@ using Lanes = float __attribute__((vector_size(64)));
 SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
   x = _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/panel_product_body.h"
 #undef SAFETYLOCK_ATTRIBUTES
 }  // namespace avx512
@@ -164,60 +161,54 @@ Kernels<T> kernels_of(InstructionSet set) {
           portable::span_columns<GatedSpan<T>>};
 }
 
-/// rows of x as panels, on all threads.
+/// Rows of x as panels, on all threads.
 template <typename T>
 void pack_rows(const Kernels<T>& kernels, const T* x, std::int64_t rows, std::int64_t depth, float* panels) {
   const std::int64_t width = 2 * kernels.lanes;
-  at::parallel_for(0, (rows + width - 1) / width, 1, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t grain = std::max<std::int64_t>(1, kWorkPerThread / (width * depth));
+  at::parallel_for(0, (rows + width - 1) / width, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin * width; row < std::min(end * width, rows); row += width)
       kernels.pack(x + row * depth, std::min(width, rows - row), depth, panels + row * depth);
   });
 }
 
-/// Columns for whoever asks, in whole kSpans: many while there are many, for each time that a part of the
-/// panels is fetched and that a row of y is written; few at the end, so that threads end together.
-class Shares {
- public:
-  Shares(std::int64_t columns, std::int64_t threads) : columns_(columns), threads_(threads) {}
-  static constexpr std::int64_t kMost = 4 * kSpan;
-
-  /// The next ones as [begin, end); false if there are none.
-  bool take(std::int64_t& begin, std::int64_t& end) {
-    begin = taken_.load();
-    do {
-      if (begin >= columns_) return false;
-      end = begin +
-            std::min(kMost, round_up(std::max<std::int64_t>(1, (columns_ - begin) / (3 * threads_)), kSpan));
-    } while (!taken_.compare_exchange_weak(begin, end));
-    end = std::min(end, columns_);
-    return true;
-  }
-
- private:
-  std::int64_t columns_, threads_;
-  std::atomic<std::int64_t> taken_ = 0;
-};
-
-/// Columns [0, out) of s, on all threads.
+/// Columns [0, out) of s, on as many threads as they are worth.
 template <typename S>
 void all_columns(void (*run)(const S&), S s, std::int64_t out) {
-  const std::int64_t threads = at::get_num_threads(), parts = (s.in + kDeepest - 1) / kDeepest;
-  s.part = round_up((s.in + parts - 1) / parts, 16);
-  Shares shares(out, threads);
+  const std::int64_t threads =
+      std::min<std::int64_t>(at::get_num_threads(), S::kRowsEach * out * s.in * s.rows / kWorkPerThread + 1);
+  s.part = even_part(s.in, kDeepest, 16);
+  Shares shares((out + kSpan - 1) / kSpan, threads, kMostSpans);
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
     static thread_local LineBuffer<float> wide, sums;
     S mine = s;
     mine.wide = wide.reserve(kMostColumns * kWideStride);
-    mine.sums = sums.reserve(Shares::kMost * S::kRowsEach * s.rounded_rows);
-    while (shares.take(mine.begin, mine.end)) run(mine);
+    mine.sums = sums.reserve(kMostSpans * kSpan * S::kRowsEach * round_up(s.rows, kMostLanes));
+    for (Shares::Share share = shares.take(); share.number > 0; share = shares.take()) {
+      mine.begin = share.begin * kSpan;
+      mine.end = std::min(mine.begin + share.number * kSpan, out);
+      run(mine);
+    }
   });
+}
+
+/// Rows from `row` on of a product whose x is packed already.
+template <typename T>
+void multiply(const Kernels<T>& kernels, const PanelLinear<T>& p, std::int64_t row, std::int64_t rows,
+              const float* panels) {
+  all_columns(kernels.rows,
+              RowsSpan<T>{.weight = p.weight,
+                          .in = p.in,
+                          .panels = panels,
+                          .rows = rows,
+                          .to = {.y = p.y + row * p.out, .bias = p.bias, .rows = rows, .out = p.out}},
+              p.out);
 }
 
 /// f(first row, rows) for as many rows as are taken at once.
 template <typename F>
-void for_rows(std::int64_t rows, std::int64_t unit, const F& f) {
-  const std::int64_t parts = (rows + kRowsAtOnce - 1) / kRowsAtOnce,
-                     each = round_up((rows + parts - 1) / parts, unit);
+void for_rows(std::int64_t rows, const F& f) {
+  const std::int64_t each = even_part(rows, kRowsAtOnce, 2 * kMostLanes);
   for (std::int64_t row = 0; row < rows; row += each) f(row, std::min(each, rows - row));
 }
 
@@ -227,20 +218,10 @@ template <typename T>
 void panel_linear(InstructionSet set, const PanelLinear<T>& p) {
   static thread_local LineBuffer<float> room;
   const Kernels<T> kernels = kernels_of<T>(set);
-  for_rows(p.rows, 2 * kernels.lanes, [&](std::int64_t row, std::int64_t rows) {
-    const std::int64_t rounded_rows = round_up(rows, kernels.lanes);
-    float* const panels = room.reserve(rounded_rows * p.in);
+  for_rows(p.rows, [&](std::int64_t row, std::int64_t rows) {
+    float* const panels = room.reserve(round_up(rows, kMostLanes) * p.in);
     pack_rows(kernels, p.x + row * p.in, rows, p.in, panels);
-    all_columns(kernels.rows,
-                RowsSpan<T>{.weight = p.weight,
-                            .second = 0,
-                            .in = p.in,
-                            .part = 0,
-                            .panels = panels,
-                            .rows = rows,
-                            .rounded_rows = rounded_rows,
-                            .to = {.y = p.y + row * p.out, .bias = p.bias, .rows = rows, .out = p.out}},
-                p.out);
+    multiply(kernels, p, row, rows, panels);
   });
 }
 
@@ -248,32 +229,27 @@ template <typename T>
 void panel_mlp(InstructionSet set, const PanelMlp<T>& m) {
   static thread_local LineBuffer<float> room, between;
   const Kernels<T> kernels = kernels_of<T>(set);
-  for_rows(m.rows, 2 * kernels.lanes, [&](std::int64_t row, std::int64_t rows) {
-    const std::int64_t rounded_rows = round_up(rows, kernels.lanes);
-    float* const panels = room.reserve(rounded_rows * m.hidden);
-    float* const gated = between.reserve(rounded_rows * m.features);
+  const PanelLinear<T> down{.x = nullptr,
+                            .weight = m.down,
+                            .bias = m.bias,
+                            .y = m.y,
+                            .rows = m.rows,
+                            .in = m.features,
+                            .out = m.hidden};
+  for_rows(m.rows, [&](std::int64_t row, std::int64_t rows) {
+    float* const panels = room.reserve(round_up(rows, kMostLanes) * m.hidden);
+    float* const gated = between.reserve(round_up(rows, kMostLanes) * m.features);
     pack_rows(kernels, m.x + row * m.hidden, rows, m.hidden, panels);
     all_columns(
         kernels.gated,
         GatedSpan<T>{.weight = m.gate_up,
-                     .second = m.features,
                      .in = m.hidden,
-                     .part = 0,
                      .panels = panels,
                      .rows = rows,
-                     .rounded_rows = rounded_rows,
-                     .to = {.panels = gated, .bias = m.gate_up_bias, .features = m.features, .gelu = m.gelu}},
+                     .to = {.panels = gated, .bias = m.gate_up_bias, .features = m.features, .gelu = m.gelu},
+                     .second = m.features},
         m.features);
-    all_columns(kernels.rows,
-                RowsSpan<T>{.weight = m.down,
-                            .second = 0,
-                            .in = m.features,
-                            .part = 0,
-                            .panels = gated,
-                            .rows = rows,
-                            .rounded_rows = rounded_rows,
-                            .to = {.y = m.y + row * m.hidden, .bias = m.bias, .rows = rows, .out = m.hidden}},
-                m.hidden);
+    multiply(kernels, down, row, rows, gated);
   });
 }
 

@@ -2,34 +2,22 @@
 // which defines SAFETYLOCK_KERNEL, the attributes of every function here; Lanes, eight or sixteen floats, and
 // kLanes; and kColumns, rows of W whose sums for 2 kLanes rows of x the registers hold.
 
-/// The first n values of `to`, n <= kLanes.
+#include "model/kernels/exponential_body.h"
+
+/// n values, n <= kLanes, and zeros.
 template <typename T>
 SAFETYLOCK_KERNEL void load_some(const T* from, std::int64_t n, Lanes& to) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (n == kLanes) {
-      std::memcpy(&to, from, sizeof to);
-      return;
-    }
-  }
   float values[kLanes] = {};
-  if (n == kLanes) {
-    widen(from, kLanes, values);
-  } else {
-    widen(from, n, values);
-  }
+  widen(from, n, values);
   std::memcpy(&to, values, sizeof to);
 }
 
 /// The first n values, n <= kLanes, rounded.
 template <typename T>
-SAFETYLOCK_KERNEL void store(const Lanes& from, std::int64_t n, T* to) {
+SAFETYLOCK_KERNEL void store_some(const Lanes& from, std::int64_t n, T* to) {
   float values[kLanes];
   std::memcpy(values, &from, sizeof values);
-  if (n == kLanes) {
-    for (int i = 0; i < kLanes; ++i) to[i] = rounded<T>(values[i]);
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = rounded<T>(values[i]);
-  }
+  for (std::int64_t i = 0; i < n; ++i) to[i] = rounded<T>(values[i]);
 }
 
 /// x [rows, depth], at most kVectors * kLanes of them, as [depth][kVectors * kLanes]; rows beyond are 0.
@@ -143,9 +131,9 @@ SAFETYLOCK_KERNEL void write(const ToRows<T>& to, const float* sums, std::int64_
       T* const y = to.y + first * to.out + column + c;
       if (rows == kLanes && some == kLanes) {
 #pragma GCC unroll 16
-        for (int r = 0; r < kLanes; ++r) store(block[r], kLanes, y + r * to.out);
+        for (int r = 0; r < kLanes; ++r) store_some(block[r], kLanes, y + r * to.out);
       } else {
-        for (std::int64_t r = 0; r < rows; ++r) store(block[r], some, y + r * to.out);
+        for (std::int64_t r = 0; r < rows; ++r) store_some(block[r], some, y + r * to.out);
       }
     }
   }
@@ -200,36 +188,37 @@ template <typename Span>
 SAFETYLOCK_KERNEL RowsAhead rows_ahead(const Span& s, std::int64_t column, std::int64_t k,
                                        std::int64_t depth) {
   const std::int64_t panels = (s.rows + 2 * kLanes - 1) / (2 * kLanes);
-  RowsAhead ahead(depth * static_cast<std::int64_t>(sizeof *s.weight),
-                  panels * ((depth + kSteps - 1) / kSteps));
   const std::int64_t end = std::min(column + kColumns / Span::kRowsEach, s.end);
+  RowsAhead ahead(depth * static_cast<std::int64_t>(sizeof *s.weight), (end - column) * Span::kRowsEach,
+                  panels * ((depth + kSteps - 1) / kSteps));
   for (std::int64_t which = 0; which < Span::kRowsEach; ++which) {
     for (std::int64_t c = column; c < end; ++c) ahead.add(s.weight + (c + which * s.second) * s.in + k);
   }
-  ahead.start();
   return ahead;
 }
 
-/// All rows of x against the kRows rows of W in s.wide, of which there are those of a `depth` from k on.
+/// The rows of a panel from `row` on against the kRows rows of W in s.wide, of which there are those of a
+/// `depth` from k on.
+template <int kRows, int kVectors, typename Span>
+SAFETYLOCK_KERNEL void panel(const Span& s, std::int64_t row, std::int64_t column, std::int64_t k,
+                             std::int64_t depth, RowsAhead& ahead) {
+  constexpr std::int64_t kWidth = kVectors * kLanes;
+  float* const sums = s.sums + ((s.end - s.begin) * row + (column - s.begin) * kWidth) * Span::kRowsEach;
+  tile<kRows, kVectors>(s.wide, s.panels + row * s.in + k * kWidth, depth, k > 0, ahead, sums);
+  if constexpr (Span::kRowsEach == 2) {
+    if (k + depth == s.in) gate_group<kRows, kVectors>(s.to, sums, row, column);
+  }
+}
+
+/// All panels.
 template <int kRows, typename Span>
 SAFETYLOCK_KERNEL void group(const Span& s, std::int64_t column, std::int64_t k, std::int64_t depth) {
-  const std::int64_t first = (column - s.begin) * Span::kRowsEach, all = (s.end - s.begin) * Span::kRowsEach;
-  const bool last = k + depth == s.in;
   RowsAhead ahead = rows_ahead(s, column + kRows / Span::kRowsEach, k, depth);
   for (std::int64_t row = 0; row < s.rows; row += 2 * kLanes) {
-    float* const sums = s.sums + row * all;
     if (s.rows - row > kLanes) {
-      float* const here = sums + first * 2 * kLanes;
-      tile<kRows, 2>(s.wide, s.panels + row * s.in + k * 2 * kLanes, depth, k > 0, ahead, here);
-      if constexpr (Span::kRowsEach == 2) {
-        if (last) gate_group<kRows, 2>(s.to, here, row, column);
-      }
+      panel<kRows, 2>(s, row, column, k, depth, ahead);
     } else {
-      float* const here = sums + first * kLanes;
-      tile<kRows, 1>(s.wide, s.panels + row * s.in + k * kLanes, depth, k > 0, ahead, here);
-      if constexpr (Span::kRowsEach == 2) {
-        if (last) gate_group<kRows, 1>(s.to, here, row, column);
-      }
+      panel<kRows, 1>(s, row, column, k, depth, ahead);
     }
   }
 }

@@ -39,8 +39,6 @@ namespace portable {
 #define SAFETYLOCK_ATTRIBUTES
 constexpr int kLanes = 8, kTile = 2;
 using Lanes = float __attribute__((vector_size(32)));
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/attention_body.h"
 // The kernel stands on it.
 #include "model/kernels/segment_attention_body.h"
@@ -52,8 +50,6 @@ namespace avx2 {
 #define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
 constexpr int kLanes = 8, kTile = 4;
 using Lanes = float __attribute__((vector_size(32)));
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/attention_body.h"
 // The kernel stands on it.
 #include "model/kernels/segment_attention_body.h"
@@ -65,8 +61,6 @@ namespace avx512 {
   [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
 constexpr int kLanes = 16, kTile = 8;
 using Lanes = float __attribute__((vector_size(64)));
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/attention_body.h"
 // The kernel stands on it.
 #include "model/kernels/segment_attention_body.h"

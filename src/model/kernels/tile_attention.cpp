@@ -20,8 +20,6 @@ namespace {
 #define SAFETYLOCK_KERNEL [[SAFETYLOCK_AVX512]] [[gnu::always_inline]] inline
 constexpr int kLanes = 16;
 using Lanes = float __attribute__((vector_size(64)));
-#include "model/kernels/exponential_body.h"
-// What follows stands on it.
 #include "model/kernels/attention_body.h"
 
 /// In units of 32 bits, two values.

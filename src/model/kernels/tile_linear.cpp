@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/kernels/cpu_clones.h"
 #include "model/kernels/tile_rows.h"
 
 namespace safetylock {
@@ -11,10 +12,10 @@ namespace safetylock {
 std::int64_t tile_linear(const TileProduct& p) {
   // Kept by each thread that asks for products: a step of decoding asks for hundreds of the same sizes.
   static thread_local PackedRows packed;
-  const std::int64_t rows_at_once = tile_rows_at_once(p.in);
-  for (std::int64_t row = 0; row < p.rows; row += rows_at_once) {
+  const std::int64_t each = even_part(p.rows, tile_rows_at_once(p.in), 2 * kTileSide);
+  for (std::int64_t row = 0; row < p.rows; row += each) {
     const RowsOut to{
-        .y = p.y + row * p.out, .bias = p.bias, .rows = std::min(rows_at_once, p.rows - row), .out = p.out};
+        .y = p.y + row * p.out, .bias = p.bias, .rows = std::min(each, p.rows - row), .out = p.out};
     pack_rows(p.x + row * p.in, to.rows, p.in, packed);
     tile_product({.weight = p.weight, .in = p.in}, packed, to.rows, p.out, 2 * kTileSide,
                  [&] { return RowWriter(to); });

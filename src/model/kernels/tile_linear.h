@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "model/kernels/instruction_set.h"
 #include "model/torch_includes.h"
 
 namespace safetylock {
@@ -13,6 +14,11 @@ constexpr std::int64_t kTilesFrom = 5;
 /// Whether tile_linear takes rows of so many values.
 constexpr bool fits_tiles(std::int64_t in) {
   return in % 32 == 0;
+}
+
+/// Whether x [rows, in] W^T is made on tiles.
+inline bool is_for_tiles(InstructionSet set, at::ScalarType dtype, std::int64_t rows, std::int64_t in) {
+  return set == InstructionSet::amx && dtype == at::kBFloat16 && rows >= kTilesFrom && fits_tiles(in);
 }
 
 struct TileProduct {

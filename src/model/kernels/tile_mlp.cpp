@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "model/kernels/gated_value.h"
+#include "model/kernels/gated_lanes.h"
 #include "model/kernels/tile_linear.h"
 #include "model/kernels/tile_rows.h"
 
@@ -58,8 +58,7 @@ class GateWriter {
 void tile_mlp(const TileMlp& mlp) {
   static thread_local PackedRows packed, between;
   const std::int64_t most = std::min(tile_rows_at_once(mlp.hidden), tile_rows_at_once(mlp.features)),
-                     parts = (mlp.rows + most - 1) / most;
-  const std::int64_t each = (mlp.rows + parts * 2 * kTileSide - 1) / (parts * 2 * kTileSide) * 2 * kTileSide;
+                     each = even_part(mlp.rows, most, 2 * kTileSide);
   for (std::int64_t row = 0; row < mlp.rows; row += each) {
     const RowsOut to{.y = mlp.y + row * mlp.hidden,
                      .bias = mlp.bias,

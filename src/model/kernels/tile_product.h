@@ -9,9 +9,9 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "model/kernels/line_buffer.h"
+#include "model/kernels/shares.h"
 #include "model/torch_includes.h"
 
 namespace safetylock {
@@ -62,7 +62,7 @@ constexpr std::int64_t tile_rows_at_once(std::int64_t in) {
       std::min(in, kDepthAtOnce * kTileDepth) * static_cast<std::int64_t>(sizeof(at::BFloat16));
   return std::clamp<std::int64_t>(kRowBytesAtOnce / (bytes * 2 * kTileSide), 4, 16) * 2 * kTileSide;
 }
-/// Multiplications below which handing work to another thread costs more than it saves.
+/// As kWorkPerThread, on tiles.
 constexpr std::int64_t kTileWorkPerThread = 1 << 20;
 
 /// A part of the depth, and where the sums wait between two parts.
@@ -191,7 +191,7 @@ void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t 
 
 /// All rows in columns [0, columns), of which there are whole pairs of sixteens and perhaps one more; `step`
 /// columns for each pair. Every thread has a writer of its own, which `make` makes, and takes the next pairs
-/// when it is done with some: they are seldom equally fast.
+/// when it is done with some.
 template <typename MakeWriter>
 void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t columns,
                   std::int64_t step, const MakeWriter& make) {
@@ -199,18 +199,15 @@ void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t 
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
   const std::int64_t most = x.deep > kDepthAtOnce && rows > 2 * kTileSide ? kPairsAtOnce : 1;
-  std::atomic<std::int64_t> taken = 0;
+  Shares shares(pairs, threads, most);
   const auto take = [&] {
-    std::int64_t first = taken.load(), number = 0;
-    do {
-      number = std::clamp<std::int64_t>((pairs - first) / (2 * threads), 1, most);
-    } while (!taken.compare_exchange_weak(first, first + number));
-    return ColumnGroup{.first = first * step, .number = number, .step = step};
+    const Shares::Share share = shares.take();
+    return ColumnGroup{.first = share.begin * step, .number = share.number, .step = step};
   };
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
     const Tiles tiles;
     auto writer = make();
-    for (ColumnGroup group = take(); group.first < pairs * step;) {
+    for (ColumnGroup group = take(); group.number > 0;) {
       const ColumnGroup next = take();
       tile_columns<2>(weights, x, rows, group, std::min(next.first, (pairs - 1) * step), writer);
       group = next;

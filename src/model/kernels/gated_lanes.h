@@ -1,5 +1,4 @@
-// The activation of an MLP's gate: one value, for loops that compilers vectorise; and sixteen at a time, good
-// for bfloat16, on processors with AVX512-BF16.
+// The gated activation of sixteen values at a time, good for bfloat16, on processors with AVX512-BF16.
 #pragma once
 
 #if defined(__x86_64__)
@@ -14,17 +13,6 @@ namespace safetylock {
 
 // gelu: 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
 inline constexpr float kTwiceRootOfTwoOverPi = 1.5957691216057308F, kCubicPart = 0.044715F;
-
-/// x sigmoid(y). Beyond 87 on either side sigmoid is 1, or too small to count.
-SAFETYLOCK_INLINE float gated(float x, float y) {
-  y = y < -87.0F ? -87.0F : y;
-  y = y > 87.0F ? 87.0F : y;
-  return x / (1.0F + exp_within_range(-y));
-}
-
-SAFETYLOCK_INLINE float activated(float x, bool gelu) {
-  return gated(x, gelu ? kTwiceRootOfTwoOverPi * (x + kCubicPart * x * x * x) : x);
-}
 
 #if defined(__x86_64__)
 // Everything that passes vectors is inlined; and GCC bug 105593: intrinsics leave undefined on purpose what
