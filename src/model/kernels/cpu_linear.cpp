@@ -12,6 +12,7 @@
 
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/instruction_set.h"
+#include "model/kernels/kernel_attributes.h"
 #include "model/kernels/panel_product.h"
 #include "model/kernels/scratch.h"
 #include "model/kernels/shares.h"
@@ -39,9 +40,6 @@ using FourBits = std::uint32_t __attribute__((vector_size(16)));
 using FourHalves = std::uint16_t __attribute__((vector_size(8)));
 using Eight = float __attribute__((vector_size(32)));
 
-#define SAFETYLOCK_KERNEL_ENTRY SAFETYLOCK_ATTRIBUTES
-#define SAFETYLOCK_KERNEL SAFETYLOCK_ATTRIBUTES [[gnu::always_inline]] inline
-
 namespace portable {
 #define SAFETYLOCK_ATTRIBUTES
 using Lanes = Eight;
@@ -56,7 +54,7 @@ SAFETYLOCK_KERNEL void load(const T* from, Lanes& out) {
 
 #if defined(__x86_64__)
 namespace avx2 {
-#define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
+#define SAFETYLOCK_ATTRIBUTES SAFETYLOCK_FOR_AVX2
 using Lanes = Eight;
 constexpr int kLanes = 8, kTileRows = 3;
 SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {
@@ -74,8 +72,7 @@ SAFETYLOCK_KERNEL void load(const at::Half* from, Lanes& out) {
 }  // namespace avx2
 
 namespace avx512 {
-#define SAFETYLOCK_ATTRIBUTES \
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
+#define SAFETYLOCK_ATTRIBUTES SAFETYLOCK_FOR_AVX512
 using Lanes = float __attribute__((vector_size(64)));
 constexpr int kLanes = 16, kTileRows = 6;
 SAFETYLOCK_KERNEL void load(const float* from, Lanes& out) {

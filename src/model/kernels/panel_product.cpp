@@ -13,6 +13,7 @@
 
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/gated_lanes.h"
+#include "model/kernels/kernel_attributes.h"
 #include "model/kernels/lane_transpose.h"
 #include "model/kernels/line_buffer.h"
 #include "model/kernels/shares.h"
@@ -100,9 +101,6 @@ class RowsAhead {
   std::int64_t row_bytes_, lines_, number_ = 0, row_ = 0, at_ = 0;
 };
 
-#define SAFETYLOCK_KERNEL_ENTRY SAFETYLOCK_ATTRIBUTES
-#define SAFETYLOCK_KERNEL SAFETYLOCK_ATTRIBUTES [[gnu::always_inline]] inline
-
 namespace portable {
 #define SAFETYLOCK_ATTRIBUTES
 constexpr int kLanes = 8, kColumns = 2;
@@ -116,7 +114,7 @@ SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
 
 #if defined(__x86_64__)
 namespace avx2 {
-#define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
+#define SAFETYLOCK_ATTRIBUTES SAFETYLOCK_FOR_AVX2
 constexpr int kLanes = 8, kColumns = 6;
 using Lanes = float __attribute__((vector_size(32)));
 SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
@@ -127,8 +125,7 @@ SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {
 }  // namespace avx2
 
 namespace avx512 {
-#define SAFETYLOCK_ATTRIBUTES \
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
+#define SAFETYLOCK_ATTRIBUTES SAFETYLOCK_FOR_AVX512
 constexpr int kLanes = 16, kColumns = 12;
 using Lanes = float __attribute__((vector_size(64)));
 SAFETYLOCK_KERNEL void round_to_half(Lanes& x) {

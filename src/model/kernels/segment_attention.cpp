@@ -11,6 +11,7 @@
 
 #include "model/kernels/attention_block.h"
 #include "model/kernels/cpu_clones.h"
+#include "model/kernels/kernel_attributes.h"
 #include "model/kernels/lane_transpose.h"
 #include "model/kernels/scratch.h"
 #include "model/kernels/tile_attention.h"
@@ -32,9 +33,6 @@ struct FloatBlock {
   std::int64_t depth;
 };
 
-#define SAFETYLOCK_KERNEL_ENTRY SAFETYLOCK_ATTRIBUTES
-#define SAFETYLOCK_KERNEL SAFETYLOCK_ATTRIBUTES [[gnu::always_inline]] inline
-
 namespace portable {
 #define SAFETYLOCK_ATTRIBUTES
 constexpr int kLanes = 8, kTile = 2;
@@ -47,7 +45,7 @@ using Lanes = float __attribute__((vector_size(32)));
 
 #if defined(__x86_64__)
 namespace avx2 {
-#define SAFETYLOCK_ATTRIBUTES [[gnu::target("avx2,fma,f16c")]]
+#define SAFETYLOCK_ATTRIBUTES SAFETYLOCK_FOR_AVX2
 constexpr int kLanes = 8, kTile = 4;
 using Lanes = float __attribute__((vector_size(32)));
 #include "model/kernels/attention_body.h"
@@ -57,8 +55,7 @@ using Lanes = float __attribute__((vector_size(32)));
 }  // namespace avx2
 
 namespace avx512 {
-#define SAFETYLOCK_ATTRIBUTES \
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")]]
+#define SAFETYLOCK_ATTRIBUTES SAFETYLOCK_FOR_AVX512
 constexpr int kLanes = 16, kTile = 8;
 using Lanes = float __attribute__((vector_size(64)));
 #include "model/kernels/attention_body.h"
