@@ -14,11 +14,10 @@ std::int64_t tile_linear(const TileProduct& p) {
   static thread_local PackedRows packed;
   const std::int64_t each = even_part(p.rows, tile_rows_at_once(p.in), 2 * kTileSide);
   for (std::int64_t row = 0; row < p.rows; row += each) {
-    const RowsOut to{
+    const RowWriter to{
         .y = p.y + row * p.out, .bias = p.bias, .rows = std::min(each, p.rows - row), .out = p.out};
     pack_rows(p.x + row * p.in, to.rows, p.in, packed);
-    tile_product({.weight = p.weight, .in = p.in}, packed, to.rows, p.out, 2 * kTileSide,
-                 [&] { return RowWriter(to); });
+    tile_product({.weight = p.weight, .in = p.in}, packed, to.rows, p.out, 2 * kTileSide, to);
   }
   return p.out / kTileSide * kTileSide;
 }

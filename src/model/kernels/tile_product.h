@@ -96,13 +96,24 @@ struct Ahead {
   }
 };
 
-/// Sums of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them. Writer:
-///   float* next(int columns, int blocks, block, column)  room for the sums that `write` will write next
-///   void write()  writes the sums made before, if any, while the next ones are being made: vectors and tiles
-///                 are different parts of the processor
+/// Sums that are made and not written yet: tiles of [16 columns][16 rows], for each of `blocks` blocks of
+/// rows those of `columns` times sixteen columns.
+struct MadeSums {
+  alignas(64) float tiles[4 * kTileSide * kTileSide];
+  int columns = 0, blocks = 0;
+  std::int64_t block = 0, column = 0;
+
+  const float* at(std::int64_t of_block) const { return tiles + of_block * columns * kTileSide * kTileSide; }
+};
+
+/// Sums of 16 kColumns columns from `column` and 16 kBlocks rows from block `block` of them, which become
+/// `made`, after `made` has been written. Writer:
+///   steps(made)     in how many steps it writes
+///   write(made, i)  one of them. They come between the multiplications of the next sums: vectors and tiles
+///                   are different parts of the processor, which looks only some hundred instructions ahead
 template <int kColumns, int kBlocks, typename Writer>
 void tile_block(const TileWeights& weights, const PackedRows& x, DepthPart part, const Ahead<kColumns>& ahead,
-                std::int64_t column, std::int64_t block, Writer& writer) {
+                std::int64_t column, std::int64_t block, MadeSums& made, const Writer& writer) {
   constexpr std::int64_t kSums = kTileSide * kTileSide;
   const at::BFloat16 *const w = weights.weight + column * weights.in, *const w2 =
                                                                           w + weights.second * weights.in;
@@ -120,6 +131,8 @@ void tile_block(const TileWeights& weights, const PackedRows& x, DepthPart part,
     if constexpr (kColumns > 1 && kBlocks > 1) _tile_loadd(3, waiting + 3 * kSums, 64);
   }
   const float *const x0 = x.at(block, 0), *const x1 = x.at(block + 1, 0);
+  const std::int64_t steps = writer.steps(made), turns = part.end - part.begin;
+  std::int64_t step = 0, owed = 0;
   for (std::int64_t k = part.begin; k < part.end; ++k) {
     _tile_loadd(4, w + k * kTileDepth, stride);
     // Used once, so that the weights may stay in the first-level cache.
@@ -135,10 +148,17 @@ void tile_block(const TileWeights& weights, const PackedRows& x, DepthPart part,
       if constexpr (kColumns > 1) _tile_dpbf16ps(3, 5, 7);
     }
     ahead.ask(weights, w, k, x.deep);
+    for (owed += steps; owed >= turns; owed -= turns) writer.write(made, step++);
   }
-  writer.write();
+  made.blocks = 0;
   float* to = waiting;
-  if (part.end == x.deep) to = writer.next(kColumns, kBlocks, block, column);
+  if (part.end == x.deep) {
+    made.columns = kColumns;
+    made.blocks = kBlocks;
+    made.block = block;
+    made.column = column;
+    to = made.tiles;
+  }
   _tile_stored(0, to, 64);
   if constexpr (kColumns > 1) _tile_stored(1, to + kSums, 64);
   if constexpr (kBlocks > 1) _tile_stored(2, to + kColumns * kSums, 64);
@@ -154,7 +174,7 @@ struct ColumnGroup {
 /// depth, that part of the packed rows is in the second-level cache for the whole group.
 template <int kColumns, typename Writer>
 void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t rows, ColumnGroup group,
-                  std::int64_t next, Writer& writer) {
+                  std::int64_t next, MadeSums& made, const Writer& writer) {
   constexpr std::int64_t kRows = Ahead<kColumns>::kRows, kSums = kColumns * kTileSide * kTileSide;
   const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide;
   const bool along = blocks <= 2;
@@ -180,21 +200,25 @@ void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t 
         ahead.first = kRows * b / blocks;
         ahead.last = kRows * std::min(b + 2, blocks) / blocks;
         if (b + 2 <= blocks) {
-          tile_block<kColumns, 2>(weights, x, part, ahead, column, b, writer);
+          tile_block<kColumns, 2>(weights, x, part, ahead, column, b, made, writer);
         } else {
-          tile_block<kColumns, 1>(weights, x, part, ahead, column, b, writer);
+          tile_block<kColumns, 1>(weights, x, part, ahead, column, b, made, writer);
         }
       }
     }
   }
 }
 
+template <typename Writer>
+void write_all(const MadeSums& made, const Writer& writer) {
+  for (std::int64_t i = 0; i < writer.steps(made); ++i) writer.write(made, i);
+}
+
 /// All rows in columns [0, columns), of which there are whole pairs of sixteens and perhaps one more; `step`
-/// columns for each pair. Every thread has a writer of its own, which `make` makes, and takes the next pairs
-/// when it is done with some.
-template <typename MakeWriter>
+/// columns for each pair. Every thread takes the next pairs when it is done with some.
+template <typename Writer>
 void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t columns,
-                  std::int64_t step, const MakeWriter& make) {
+                  std::int64_t step, const Writer& writer) {
   const std::int64_t pairs = columns / step, work = 2 * kTileSide * weights.in * rows;
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
@@ -206,20 +230,20 @@ void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t 
   };
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
     const Tiles tiles;
-    auto writer = make();
+    MadeSums made;
     for (ColumnGroup group = take(); group.number > 0;) {
       const ColumnGroup next = take();
-      tile_columns<2>(weights, x, rows, group, std::min(next.first, (pairs - 1) * step), writer);
+      tile_columns<2>(weights, x, rows, group, std::min(next.first, (pairs - 1) * step), made, writer);
       group = next;
     }
-    writer.write();
+    write_all(made, writer);
   });
   if (columns % step < kTileSide) return;
   const Tiles tiles;
-  auto writer = make();
+  MadeSums made;
   const ColumnGroup last{.first = pairs * step, .number = 1, .step = step};
-  tile_columns<1>(weights, x, rows, last, last.first, writer);
-  writer.write();
+  tile_columns<1>(weights, x, rows, last, last.first, made, writer);
+  write_all(made, writer);
 }
 
 }  // namespace safetylock

@@ -26,7 +26,7 @@ using Lanes = float __attribute__((vector_size(64)));
 /// Sums [16 kColumns columns][16 rows of x] to y[rows][16 kColumns columns]. Two columns of a row, rounded,
 /// are 32 bits of the transposed block: half the work of transposing the sums.
 template <int kColumns, bool kBiased>
-[[SAFETYLOCK_AVX512]] void finish(const RowsOut& p, const float* sums, std::int64_t row,
+[[SAFETYLOCK_AVX512]] void finish(const RowWriter& p, const float* sums, std::int64_t row,
                                   std::int64_t column) {
   constexpr int kPairs = kColumns * kTileSide / 2;
   Lanes pairs[kTileSide] = {};
@@ -63,17 +63,15 @@ void pack_rows(const at::BFloat16* x, std::int64_t rows, std::int64_t in, Packed
   });
 }
 
-void RowWriter::write() {
-  for (int block = 0; block < blocks_; ++block) {
-    const float* const sums = sums_ + block * columns_ * kTileSide * kTileSide;
-    const std::int64_t row = row_ + block * kTileSide;
-    if (to_.bias == nullptr) {
-      columns_ == 2 ? finish<2, false>(to_, sums, row, column_) : finish<1, false>(to_, sums, row, column_);
-    } else {
-      columns_ == 2 ? finish<2, true>(to_, sums, row, column_) : finish<1, true>(to_, sums, row, column_);
-    }
+void RowWriter::write(const MadeSums& made, std::int64_t step) const {
+  const float* const sums = made.at(step);
+  const std::int64_t row = (made.block + step) * kTileSide, column = made.column;
+  if (bias == nullptr) {
+    made.columns == 2 ? finish<2, false>(*this, sums, row, column)
+                      : finish<1, false>(*this, sums, row, column);
+  } else {
+    made.columns == 2 ? finish<2, true>(*this, sums, row, column) : finish<1, true>(*this, sums, row, column);
   }
-  blocks_ = 0;
 }
 
 }  // namespace safetylock

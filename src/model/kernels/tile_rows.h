@@ -9,31 +9,14 @@ namespace safetylock {
 /// x [rows, in] as tiles, on all threads.
 void pack_rows(const at::BFloat16* x, std::int64_t rows, std::int64_t in, PackedRows& packed);
 
-struct RowsOut {
+/// Writes sums, with the bias, rounded, to rows of y; a writer of tile_product.h.
+struct RowWriter {
   at::BFloat16* y;           ///< [rows, out]
   const at::BFloat16* bias;  ///< [out] or null
   std::int64_t rows, out;
-};
 
-/// Writes sums, with the bias, rounded, to rows of y; a writer of tile_product.h.
-class RowWriter {
- public:
-  explicit RowWriter(const RowsOut& to) : to_(to) {}
-
-  float* next(int columns, int blocks, std::int64_t block, std::int64_t column) {
-    columns_ = columns;
-    blocks_ = blocks;
-    row_ = block * kTileSide;
-    column_ = column;
-    return sums_;
-  }
-  void write();
-
- private:
-  RowsOut to_;
-  alignas(64) float sums_[4 * kTileSide * kTileSide];
-  std::int64_t row_ = 0, column_ = 0;
-  int columns_ = 0, blocks_ = 0;
+  static std::int64_t steps(const MadeSums& made) { return made.blocks; }
+  void write(const MadeSums& made, std::int64_t step) const;
 };
 
 }  // namespace safetylock
