@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "model/kernels/bfloat16_lanes.h"
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/lane_transpose.h"
 
@@ -42,7 +43,7 @@ SAFETYLOCK_KERNEL void store_pairs(const Lanes& a, const Lanes& b, std::uint32_t
                                  std::int64_t until, std::uint32_t* weights, Lanes (&sum)[2]) {
   Lanes largest[2];
   find_largest(sight, rule, scores, largest);
-  const float scale = rule.softcap > 0 ? 1.0F : rule.scale;
+  const float scale = (rule.softcap > 0 ? 1.0F : rule.scale) * kLog2E;
   for (std::int64_t key = from; key < until; key += 2) {
     std::uint32_t* const tile = weights + key / kTileDepth * 2 * kTilePairs;
 #pragma GCC unroll 2
@@ -51,7 +52,8 @@ SAFETYLOCK_KERNEL void store_pairs(const Lanes& a, const Lanes& b, std::uint32_t
 #pragma GCC unroll 2
       for (int one = 0; one < 2; ++one) {
         load(scores + ((key + one) * 2 + v) * kLanes, pair[one]);
-        weight_of(sight, scale, largest[v], key + one, v, pair[one]);
+        pair[one] = power_of_two(_mm512_max_ps(_mm512_set1_ps(-126.0F), (pair[one] - largest[v]) * scale));
+        if (!sight.by_all(key + one)) sight.keep(key + one, v, 0, pair[one]);
         sum[v] += pair[one];
       }
       store_pairs(pair[0], pair[1], tile + v * kTilePairs + key % kTileDepth / 2 * kLanes);

@@ -1,0 +1,39 @@
+// Arithmetic on sixteen values at a time, good for bfloat16, on processors with AVX512-BF16.
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <bit>
+
+// Everything that passes vectors is inlined; and GCC bug 105593: intrinsics leave undefined on purpose what
+// they do not need.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wpsabi"
+#define SAFETYLOCK_BFLOAT16_LANES \
+  gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,prefer-vector-width=512")
+#define SAFETYLOCK_BFLOAT16_INLINE [[SAFETYLOCK_BFLOAT16_LANES, gnu::always_inline]] inline
+
+namespace safetylock {
+
+SAFETYLOCK_BFLOAT16_INLINE __m512 widened(__m256i values) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
+}
+
+SAFETYLOCK_BFLOAT16_INLINE __m512 as_bfloat16(__m512 values) {
+  return widened(std::bit_cast<__m256i>(_mm512_cvtneps_pbh(values)));
+}
+
+/// 2^x for x in [-126, 126], within 3e-6 of it; NaN for NaN. On the part of x behind the point a polynomial
+/// whose largest relative error is as small as that of any of its degree.
+SAFETYLOCK_BFLOAT16_INLINE __m512 power_of_two(__m512 x) {
+  constexpr int kBehindThePoint = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+  const __m512 f = _mm512_reduce_ps(x, kBehindThePoint);
+  const __m512 p =
+      (((0.0135341674F * f + 0.0520114643F) * f + 0.241442753F) * f + 0.693003836F) * f + 1.00000256F;
+  return _mm512_scalef_ps(p, x);  // of which it takes the floor
+}
+
+}  // namespace safetylock
+#endif
