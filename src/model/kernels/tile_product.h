@@ -48,11 +48,12 @@ struct TileWeights {
 /// How far ahead of the sums weights are asked for, along their rows and from the end of these at the next
 /// columns' beginning: a rows' worth of 9,000 values does not last until its turn.
 constexpr std::int64_t kTilesAhead = 32;
-/// Tiles along the depth after which many rows go on to the next block: so much of the columns' weights stays
-/// in the caches for all blocks of rows. More often than needed costs more than it saves, as sums then wait.
-constexpr std::int64_t kDepthAtOnce = 64;
-/// Pairs of sixteen columns that a thread takes at most at once where sums wait.
-constexpr std::int64_t kPairsAtOnce = 12;
+/// Tiles along the depth after which many rows go on to the next block: so much of the columns' weights,
+/// 40 KB, stays in the first-level cache for all blocks of rows, though sums have to wait then.
+constexpr std::int64_t kDepthAtOnce = 20;
+/// Pairs of sixteen columns that a thread takes at most at once where sums wait: few, for these to stay in
+/// the second-level cache.
+constexpr std::int64_t kPairsAtOnce = 3;
 /// Bytes of packed rows, or of a part of their depth, that stay in the second-level cache for all columns,
 /// beside their weights.
 constexpr std::int64_t kRowBytesAtOnce = 1 << 20;
