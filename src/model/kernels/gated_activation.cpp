@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/kernels/bfloat16_rows.h"
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/gated_lanes.h"
-#include "model/kernels/instruction_set.h"
 #include "model/kernels/scratch.h"
 
 namespace safetylock {
@@ -38,33 +38,11 @@ SAFETYLOCK_FOR_EACH_CPU void gate_row(const T* gates, const T* ups, T* out, std:
   }
 }
 
-#if defined(__x86_64__)
-/// gate_row in bfloat16: with the processor's own roundings and without a division, a third of the time.
-[[SAFETYLOCK_BFLOAT16_LANES]] void gate_bfloat16_row(const at::BFloat16* gates, const at::BFloat16* ups,
-                                                     at::BFloat16* out, std::int64_t n, bool gelu) {
-  for (std::int64_t i = 0; i < n; i += 16) {
-    const auto some = static_cast<__mmask16>(n - i < 16 ? (1U << (n - i)) - 1 : 0xffffU);
-    const __m512 x = widened(_mm256_maskz_loadu_epi16(some, gates + i));
-    const __m512 up = widened(_mm256_maskz_loadu_epi16(some, ups + i));
-    const __m512 act = as_bfloat16(activated(x, gelu));
-    _mm256_mask_storeu_epi16(out + i, some, std::bit_cast<__m256i>(_mm512_cvtneps_pbh(act * up)));
-  }
-}
-
-bool host_rounds_to_bfloat16() {
-  static const bool does =
-      best_instruction_set() >= InstructionSet::avx512 && __builtin_cpu_supports("avx512bf16");
-  return does;
-}
-#endif
-
 template <typename T>
 void gate(const T* gates, const T* ups, T* out, std::int64_t n, bool gelu) {
-#if defined(__x86_64__)
   if constexpr (std::is_same_v<T, at::BFloat16>) {
-    if (host_rounds_to_bfloat16()) return gate_bfloat16_row(gates, ups, out, n, gelu);
+    if (has_bfloat16_rows()) return gate_bfloat16_row(gates, ups, out, n, gelu);
   }
-#endif
   gate_row(gates, ups, out, n, gelu);
 }
 

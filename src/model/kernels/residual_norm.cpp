@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "model/kernels/bfloat16_rows.h"
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/scratch.h"
 
@@ -18,11 +19,19 @@
 namespace safetylock {
 namespace {
 
-/// x and sum may be one.
 template <typename T>
-SAFETYLOCK_FOR_EACH_CPU void add_two(const T* x, const T* added, T* sum, std::int64_t n) {
+SAFETYLOCK_FOR_EACH_CPU void add(const T* x, const T* added, T* sum, std::int64_t n) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) sum[i] = rounded<T>(widened(x[i]) + widened(added[i]));
+}
+
+/// x and sum may be one.
+template <typename T>
+void add_two(const T* x, const T* added, T* sum, std::int64_t n) {
+  if constexpr (std::is_same_v<T, at::BFloat16>) {
+    if (has_bfloat16_rows()) return add_bfloat16_row(x, added, sum, n);
+  }
+  add(x, added, sum, n);
 }
 
 /// What a lock adds, rounded, then to `added`, rounded, then to x.

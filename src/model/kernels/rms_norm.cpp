@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/kernels/bfloat16_rows.h"
 #include "model/kernels/cpu_clones.h"
 #include "model/kernels/scratch.h"
 
 namespace safetylock {
 
+namespace {
+
 template <typename T>
-SAFETYLOCK_FOR_EACH_CPU void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps,
-                                           bool unit_offset) {
+SAFETYLOCK_FOR_EACH_CPU void normalise(const T* x, const T* weight, T* out, std::int64_t n, float eps,
+                                       bool unit_offset) {
   float squares = 0;
 #pragma omp simd reduction(+ : squares)
   for (std::int64_t i = 0; i < n; ++i) squares += widened(x[i]) * widened(x[i]);
@@ -26,6 +29,16 @@ SAFETYLOCK_FOR_EACH_CPU void normalise_row(const T* x, const T* weight, T* out, 
     for (std::int64_t i = 0; i < n; ++i)
       out[i] = rounded<T>(widened(weight[i]) * as<T>(widened(x[i]) * scale));
   }
+}
+
+}  // namespace
+
+template <typename T>
+void normalise_row(const T* x, const T* weight, T* out, std::int64_t n, float eps, bool unit_offset) {
+  if constexpr (std::is_same_v<T, at::BFloat16>) {
+    if (has_bfloat16_rows()) return normalise_bfloat16_row(x, weight, out, n, eps, unit_offset);
+  }
+  normalise(x, weight, out, n, eps, unit_offset);
 }
 
 template void normalise_row(const float*, const float*, float*, std::int64_t, float, bool);

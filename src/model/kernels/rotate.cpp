@@ -4,20 +4,29 @@
 
 #include <algorithm>
 
+#include "model/kernels/bfloat16_rows.h"
 #include "model/kernels/cpu_clones.h"
 
 namespace safetylock {
 namespace {
 
 template <typename T>
-SAFETYLOCK_FOR_EACH_CPU SAFETYLOCK_ROUND_PRODUCTS void rotate_head(T* first, T* second, const T* cos,
-                                                                   const T* sin, std::int64_t half) {
+SAFETYLOCK_FOR_EACH_CPU SAFETYLOCK_ROUND_PRODUCTS void rotate(T* first, T* second, const T* cos, const T* sin,
+                                                              std::int64_t half) {
 #pragma omp simd
   for (std::int64_t i = 0; i < half; ++i) {
     const float a = widened(first[i]), b = widened(second[i]), c = widened(cos[i]), s = widened(sin[i]);
     first[i] = rounded<T>(as<T>(a * c) - as<T>(b * s));
     second[i] = rounded<T>(as<T>(b * c) + as<T>(a * s));
   }
+}
+
+template <typename T>
+void rotate_head(T* head, const T* cos, const T* sin, std::int64_t half) {
+  if constexpr (std::is_same_v<T, at::BFloat16>) {
+    if (has_bfloat16_rows()) return rotate_bfloat16_pairs(head, head + half, cos, sin, half);
+  }
+  rotate(head, head + half, cos, sin, half);
 }
 
 }  // namespace
@@ -40,8 +49,8 @@ void rotate_in_place(const Heads& heads, const at::Tensor& cos, const at::Tensor
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t n = begin; n < end; ++n) {
                          for (std::int64_t h = 0; h < H; ++h) {
-                           T* const head = values + n * heads.stride() + h * heads.dim();
-                           rotate_head(head, head + half, c + n * half, s + n * half, half);
+                           rotate_head(values + n * heads.stride() + h * heads.dim(), c + n * half,
+                                       s + n * half, half);
                          }
                        }
                      });

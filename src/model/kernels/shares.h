@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -10,28 +11,35 @@ namespace safetylock {
 /// Multiplications below which handing work to another thread costs more than it saves.
 inline constexpr std::int64_t kWorkPerThread = 1 << 17;
 
-/// Units [0, units) in shares of up to `most`: large ones while there is much left, and small ones at the
-/// end, so that threads end together. For any number of threads at once.
+/// Units [0, units) of each of some parts, in shares of up to `most`: large ones while there is much left,
+/// and small ones at the end, so that threads end together. For any number of threads at once.
 class Shares {
  public:
+  static constexpr std::int64_t kMostParts = 64;
   struct Share {
-    std::int64_t begin, number;  ///< nothing left: units, 0
+    std::int64_t part, begin, number;  ///< nothing left: number 0, begin at the end
   };
 
-  Shares(std::int64_t units, std::int64_t threads, std::int64_t most)
-      : units_(units), per_share_(3 * threads), most_(most) {}
+  Shares(std::int64_t units, std::int64_t threads, std::int64_t most, std::int64_t parts = 1)
+      : units_(units), parts_(parts), per_share_((3 * threads + parts - 1) / parts), most_(most) {}
 
-  Share take() {
-    std::int64_t begin = taken_.load(), number = 0;
-    do {
-      number = std::min(most_, (units_ - begin + per_share_ - 1) / per_share_);
-    } while (!taken_.compare_exchange_weak(begin, begin + number));
-    return {.begin = begin, .number = number};
+  /// Of the part `own`, or, where nothing is left of that, of the next that has some.
+  Share take(std::int64_t own = 0) {
+    for (std::int64_t i = 0; i < parts_; ++i) {
+      const std::int64_t part = (own + i) % parts_;
+      std::atomic<std::int64_t>& taken = taken_[static_cast<size_t>(part)];
+      std::int64_t begin = taken.load(), number = 0;
+      do {
+        number = std::min(most_, (units_ - begin + per_share_ - 1) / per_share_);
+      } while (!taken.compare_exchange_weak(begin, begin + number));
+      if (number > 0) return {.part = part, .begin = begin, .number = number};
+    }
+    return {.part = own, .begin = units_, .number = 0};
   }
 
  private:
-  std::int64_t units_, per_share_, most_;
-  std::atomic<std::int64_t> taken_ = 0;
+  std::int64_t units_, parts_, per_share_, most_;
+  std::array<std::atomic<std::int64_t>, kMostParts> taken_ = {};
 };
 
 }  // namespace safetylock

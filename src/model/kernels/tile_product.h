@@ -63,6 +63,9 @@ constexpr std::int64_t tile_rows_at_once(std::int64_t in) {
       std::min(in, kDepthAtOnce * kTileDepth) * static_cast<std::int64_t>(sizeof(at::BFloat16));
   return std::clamp<std::int64_t>(kRowBytesAtOnce / (bytes * 2 * kTileSide), 4, 16) * 2 * kTileSide;
 }
+/// Blocks of rows from which on a thread has rows of its own: with fewer, reading the weights would cost more
+/// than it saves, as every thread does.
+constexpr std::int64_t kBlocksOfThread = 8;
 /// As kWorkPerThread, on tiles.
 constexpr std::int64_t kTileWorkPerThread = 1 << 20;
 
@@ -166,18 +169,19 @@ void tile_block(const TileWeights& weights, const PackedRows& x, DepthPart part,
   if constexpr (kColumns > 1 && kBlocks > 1) _tile_stored(3, to + 3 * kSums, 64);
 }
 
-/// `number` times 16 kColumns columns, `step` columns for each.
-struct ColumnGroup {
+/// `number` times 16 kColumns columns, `step` columns for each, of some blocks of rows.
+struct SumGroup {
   std::int64_t first, number, step;
+  std::int64_t first_block, blocks;
 };
 
-/// All rows in a group's columns; those of column `next` will follow. Where sums wait for another part of the
-/// depth, that part of the packed rows is in the second-level cache for the whole group.
+/// A group's sums; those of column `next` will follow. Where sums wait for another part of the depth, that
+/// part of the packed rows is in the second-level cache for the whole group.
 template <int kColumns, typename Writer>
-void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t rows, ColumnGroup group,
-                  std::int64_t next, MadeSums& made, const Writer& writer) {
+void tile_columns(const TileWeights& weights, const PackedRows& x, SumGroup group, std::int64_t next,
+                  MadeSums& made, const Writer& writer) {
   constexpr std::int64_t kRows = Ahead<kColumns>::kRows, kSums = kColumns * kTileSide * kTileSide;
-  const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide;
+  const std::int64_t blocks = group.blocks;
   const bool along = blocks <= 2;
   const std::int64_t parts = along ? 1 : (x.deep + kDepthAtOnce - 1) / kDepthAtOnce;
   static thread_local LineBuffer<float> waiting;
@@ -185,7 +189,9 @@ void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t 
   const auto begin_of = [&](std::int64_t part) { return x.deep * part / parts; };
   for (std::int64_t p = 0; p < parts; ++p) {
     for (std::int64_t i = 0; i < group.number; ++i) {
-      const DepthPart part{.begin = begin_of(p), .end = begin_of(p + 1), .sums = sums + i * blocks * kSums};
+      const DepthPart part{.begin = begin_of(p),
+                           .end = begin_of(p + 1),
+                           .sums = sums + (i * blocks - group.first_block) * kSums};
       const std::int64_t column = group.first + i * group.step;
       std::int64_t then = column + group.step, then_begin = part.begin;
       if (i + 1 == group.number) {
@@ -201,9 +207,9 @@ void tile_columns(const TileWeights& weights, const PackedRows& x, std::int64_t 
         ahead.first = kRows * b / blocks;
         ahead.last = kRows * std::min(b + 2, blocks) / blocks;
         if (b + 2 <= blocks) {
-          tile_block<kColumns, 2>(weights, x, part, ahead, column, b, made, writer);
+          tile_block<kColumns, 2>(weights, x, part, ahead, column, group.first_block + b, made, writer);
         } else {
-          tile_block<kColumns, 1>(weights, x, part, ahead, column, b, made, writer);
+          tile_block<kColumns, 1>(weights, x, part, ahead, column, group.first_block + b, made, writer);
         }
       }
     }
@@ -216,25 +222,36 @@ void write_all(const MadeSums& made, const Writer& writer) {
 }
 
 /// All rows in columns [0, columns), of which there are whole pairs of sixteens and perhaps one more; `step`
-/// columns for each pair. Every thread takes the next pairs when it is done with some.
+/// columns for each pair. Every thread takes the next pairs when it is done with some: first of its own rows,
+/// those of this share of all rows that the other kernels give it, as they are in its cache.
 template <typename Writer>
 void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t columns,
                   std::int64_t step, const Writer& writer) {
   const std::int64_t pairs = columns / step, work = 2 * kTileSide * weights.in * rows;
+  const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide;
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
   const std::int64_t most = x.deep > kDepthAtOnce && rows > 2 * kTileSide ? kPairsAtOnce : 1;
-  Shares shares(pairs, threads, most);
-  const auto take = [&] {
-    const Shares::Share share = shares.take();
-    return ColumnGroup{.first = share.begin * step, .number = share.number, .step = step};
-  };
-  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+  const std::int64_t parts =
+      std::clamp<std::int64_t>(blocks / kBlocksOfThread, 1, std::min(threads, Shares::kMostParts));
+  Shares shares(pairs, threads, most, parts);
+  at::parallel_for(0, threads, 1, [&](std::int64_t thread, std::int64_t) {
     const Tiles tiles;
     MadeSums made;
-    for (ColumnGroup group = take(); group.number > 0;) {
-      const ColumnGroup next = take();
-      tile_columns<2>(weights, x, rows, group, std::min(next.first, (pairs - 1) * step), made, writer);
+    const auto first_block = [&](std::int64_t part) {
+      return part == parts ? blocks : blocks / 2 * part / parts * 2;
+    };
+    const auto take = [&] {
+      const Shares::Share share = shares.take(thread * parts / threads);
+      return SumGroup{.first = share.begin * step,
+                      .number = share.number,
+                      .step = step,
+                      .first_block = first_block(share.part),
+                      .blocks = first_block(share.part + 1) - first_block(share.part)};
+    };
+    for (SumGroup group = take(); group.number > 0;) {
+      const SumGroup next = take();
+      tile_columns<2>(weights, x, group, std::min(next.first, (pairs - 1) * step), made, writer);
       group = next;
     }
     write_all(made, writer);
@@ -242,8 +259,8 @@ void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t 
   if (columns % step < kTileSide) return;
   const Tiles tiles;
   MadeSums made;
-  const ColumnGroup last{.first = pairs * step, .number = 1, .step = step};
-  tile_columns<1>(weights, x, rows, last, last.first, made, writer);
+  const SumGroup last{.first = pairs * step, .number = 1, .step = step, .first_block = 0, .blocks = blocks};
+  tile_columns<1>(weights, x, last, last.first, made, writer);
   write_all(made, writer);
 }
 
