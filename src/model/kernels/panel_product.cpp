@@ -27,6 +27,9 @@ namespace {
 
 /// Rows whose panels stay in the second-level cache, a part of the depth at a time.
 constexpr std::int64_t kRowsAtOnce = 512;
+/// Rows from which on a thread has rows of its own: with fewer, reading the weights would cost more than it
+/// saves, as every thread does.
+constexpr std::int64_t kRowsOfThread = 128;
 /// The largest part of the depth: so much of a group's rows of W stays in the first-level cache. Their
 /// distance there is a little more, for fewer of them to compete for the same places.
 constexpr std::int64_t kDeepest = 640, kWideStride = kDeepest + 16;
@@ -41,6 +44,10 @@ struct ToRows {
   T* y;           // [rows, out]
   const T* bias;  // [out] or null
   std::int64_t rows, out;
+
+  ToRows from(std::int64_t row, std::int64_t number) const {
+    return {.y = y + row * out, .bias = bias, .rows = number, .out = out};
+  }
 };
 
 template <typename T>
@@ -49,6 +56,10 @@ struct ToGated {
   const T* bias;  // [2 features] or null
   std::int64_t features;
   bool gelu;
+
+  ToGated from(std::int64_t row, std::int64_t) const {
+    return {.panels = panels + row * features, .bias = bias, .features = features, .gelu = gelu};
+  }
 };
 
 /// Some columns of a product, each made of `each` rows of W.
@@ -65,6 +76,15 @@ struct Span {
   std::int64_t begin = 0, end = 0;
   float* wide = nullptr;  // room for kColumns * kWideStride
   float* sums = nullptr;  // room for those of all rows and columns
+
+  /// The same for some rows, from a whole panel on.
+  Span from(std::int64_t row, std::int64_t number) const {
+    Span some = *this;
+    some.panels += row * in;
+    some.rows = number;
+    some.to = to.from(row, number);
+    return some;
+  }
 };
 
 template <typename T>
@@ -169,19 +189,27 @@ void pack_rows(const Kernels<T>& kernels, const T* x, std::int64_t rows, std::in
   });
 }
 
-/// Columns [0, out) of s, on as many threads as they are worth.
+/// Columns [0, out) of s, on as many threads as they are worth. Every thread takes the next columns when it
+/// is done with some, first of its own rows: what becomes of these stays in its cache.
 template <typename S>
 void all_columns(void (*run)(const S&), S s, std::int64_t out) {
+  constexpr std::int64_t kUnit = 2 * kMostLanes;
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), S::kRowsEach * out * s.in * s.rows / kWorkPerThread + 1);
+  const std::int64_t parts = Shares::parts_of(s.rows, kRowsOfThread, threads);
+  const auto first_row = [&](std::int64_t part) {
+    return part == parts ? s.rows : s.rows / kUnit * part / parts * kUnit;
+  };
   s.part = even_part(s.in, kDeepest, 16);
-  Shares shares((out + kSpan - 1) / kSpan, threads, kMostSpans);
-  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+  Shares shares((out + kSpan - 1) / kSpan, threads, kMostSpans, parts);
+  at::parallel_for(0, threads, 1, [&](std::int64_t thread, std::int64_t) {
     static thread_local LineBuffer<float> wide, sums;
-    S mine = s;
-    mine.wide = wide.reserve(kMostColumns * kWideStride);
-    mine.sums = sums.reserve(kMostSpans * kSpan * S::kRowsEach * round_up(s.rows, kMostLanes));
-    for (Shares::Share share = shares.take(); share.number > 0; share = shares.take()) {
+    const auto take = [&] { return shares.take(thread * parts / threads); };
+    for (Shares::Share share = take(); share.number > 0; share = take()) {
+      const std::int64_t row = first_row(share.part);
+      S mine = s.from(row, first_row(share.part + 1) - row);
+      mine.wide = wide.reserve(kMostColumns * kWideStride);
+      mine.sums = sums.reserve(kMostSpans * kSpan * S::kRowsEach * round_up(mine.rows, kMostLanes));
       mine.begin = share.begin * kSpan;
       mine.end = std::min(mine.begin + share.number * kSpan, out);
       run(mine);

@@ -20,6 +20,11 @@ class Shares {
     std::int64_t part, begin, number;  ///< nothing left: number 0, begin at the end
   };
 
+  /// In how many parts n rows are for threads to have their own, at least `least` each.
+  static std::int64_t parts_of(std::int64_t n, std::int64_t least, std::int64_t threads) {
+    return std::clamp<std::int64_t>(n / least, 1, std::min(threads, kMostParts));
+  }
+
   Shares(std::int64_t units, std::int64_t threads, std::int64_t most, std::int64_t parts = 1)
       : units_(units), parts_(parts), per_share_((3 * threads + parts - 1) / parts), most_(most) {}
 

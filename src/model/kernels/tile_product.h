@@ -232,8 +232,7 @@ void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t 
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
   const std::int64_t most = x.deep > kDepthAtOnce && rows > 2 * kTileSide ? kPairsAtOnce : 1;
-  const std::int64_t parts =
-      std::clamp<std::int64_t>(blocks / kBlocksOfThread, 1, std::min(threads, Shares::kMostParts));
+  const std::int64_t parts = Shares::parts_of(blocks, kBlocksOfThread, threads);
   Shares shares(pairs, threads, most, parts);
   at::parallel_for(0, threads, 1, [&](std::int64_t thread, std::int64_t) {
     const Tiles tiles;
