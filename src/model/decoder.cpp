@@ -44,7 +44,7 @@ at::Tensor DecoderPass::embed() const {
 at::Tensor DecoderPass::head_outputs(std::int64_t layer, const LayerWeights& w, const at::Tensor& x) const {
   const ModelConfig& c = decoder_.config;
   const std::int64_t H = c.num_attention_heads, G = c.num_key_value_heads, D = c.head_dim;
-  const at::Tensor qkv = apply_linear(rms_norm(x, w.input_norm, norm_rule(c)), w.qkv, w.qkv_bias);
+  const at::Tensor qkv = apply_linear_to_norm(x, {w.input_norm, norm_rule(c)}, w.qkv, w.qkv_bias);
   const Heads q(qkv, 0, H, D), k(qkv, H, G, D), v(qkv, H + G, G, D);
   if (c.qk_norm) {
     rms_norm_in_place(q, w.q_norm, norm_rule(c));
@@ -71,9 +71,16 @@ at::Tensor DecoderPass::after_attention(std::int64_t layer, const LayerWeights& 
     show(HookPoint::attn_output, layer, attn_output);
     if (c.sandwich_norm) attn_output = rms_norm(attn_output, w.attn_output_norm, norm_rule(c));
   }
+  const MlpWeights mlp{w.gate_up, w.gate_up_bias, w.down, w.down_bias};
+  if (!c.sandwich_norm && adds_mlp_of_norm(x, mlp)) {
+    at::Tensor sum = add_residual(x, attn_output, term);
+    add_mlp_of_norm(sum, {w.mlp_norm, norm_rule(c)}, mlp, c.hidden_act);
+    show(HookPoint::block_output, layer, sum);
+    return sum;
+  }
   ResidualNorm h = add_and_norm(x, attn_output, term, w.mlp_norm, norm_rule(c));
   const auto add_mlp = [&](const at::Tensor& sum, const at::Tensor& normed) {
-    at::Tensor inner = apply_mlp(normed, {w.gate_up, w.gate_up_bias, w.down, w.down_bias}, c.hidden_act);
+    at::Tensor inner = apply_mlp(normed, mlp, c.hidden_act);
     if (c.sandwich_norm) inner = rms_norm(inner, w.mlp_output_norm, norm_rule(c));
     add_rows(sum, inner);
   };

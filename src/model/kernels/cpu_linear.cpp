@@ -117,6 +117,7 @@ std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::T
   if (!is_for_tiles(set, x.scalar_type(), x.size(0), weight.size(1))) return 0;
   const at::Tensor rows = x.contiguous();
   return tile_linear({.x = rows.const_data_ptr<at::BFloat16>(),
+                      .norm = {},
                       .weight = weight.const_data_ptr<at::BFloat16>(),
                       .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
                       .y = y.mutable_data_ptr<at::BFloat16>(),

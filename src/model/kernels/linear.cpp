@@ -34,4 +34,22 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   return bias.defined() ? at::addmm_out(y, bias, rows, weight.t()) : at::mm_out(y, rows, weight.t());
 }
 
+at::Tensor apply_linear_to_norm(const at::Tensor& x, const Norm& norm, const at::Tensor& weight,
+                                const at::Tensor& bias) {
+  const std::int64_t rows = x.size(0), in = x.size(1), out = weight.size(0);
+  if (!x.is_cpu() || !is_for_tiles(best_instruction_set(), x.scalar_type(), rows, in) ||
+      out % kTileColumns != 0)
+    return apply_linear(rms_norm(x, norm.weight, norm.rule), weight, bias);
+  at::Tensor y = scratch({rows, out}, x.options());
+  tile_linear({.x = x.const_data_ptr<at::BFloat16>(),
+               .norm = tile_norm(norm),
+               .weight = weight.const_data_ptr<at::BFloat16>(),
+               .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
+               .y = y.mutable_data_ptr<at::BFloat16>(),
+               .rows = rows,
+               .in = in,
+               .out = out});
+  return y;
+}
+
 }  // namespace safetylock

@@ -22,17 +22,24 @@ bool is_for_tile_mlp(InstructionSet set, const at::Tensor& x, const MlpWeights& 
          fits_tiles(w.down.size(1)) && !w.gate_up_bias.defined();
 }
 
-at::Tensor on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act) {
-  const at::Tensor rows = x.contiguous(), y = scratch(x.sizes(), x.options());
-  tile_mlp({.x = data<at::BFloat16>(rows),
-            .gate_up = data<at::BFloat16>(w.gate_up),
-            .down = data<at::BFloat16>(w.down),
-            .bias = data<at::BFloat16>(w.down_bias),
-            .y = y.mutable_data_ptr<at::BFloat16>(),
-            .rows = x.size(0),
-            .hidden = x.size(1),
-            .features = w.down.size(1),
-            .gelu = act == Activation::gelu_pytorch_tanh});
+TileMlp on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act, const at::Tensor& y) {
+  return {.x = data<at::BFloat16>(x),
+          .norm = {},
+          .gate_up = data<at::BFloat16>(w.gate_up),
+          .down = data<at::BFloat16>(w.down),
+          .bias = data<at::BFloat16>(w.down_bias),
+          .y = y.mutable_data_ptr<at::BFloat16>(),
+          .adds = false,
+          .rows = x.size(0),
+          .hidden = x.size(1),
+          .features = w.down.size(1),
+          .gelu = act == Activation::gelu_pytorch_tanh};
+}
+
+at::Tensor apply_on_tiles(const at::Tensor& x, const MlpWeights& w, Activation act) {
+  const at::Tensor rows = x.contiguous();
+  at::Tensor y = scratch(x.sizes(), x.options());
+  tile_mlp(on_tiles(rows, w, act, y));
   return y;
 }
 
@@ -62,13 +69,24 @@ bool is_for_panels(InstructionSet set, const at::Tensor& x) {
 
 at::Tensor apply_mlp(const at::Tensor& x, const MlpWeights& w, Activation act) {
   const InstructionSet set = best_instruction_set();
-  if (is_for_tile_mlp(set, x, w)) return on_tiles(x, w, act);
+  if (is_for_tile_mlp(set, x, w)) return apply_on_tiles(x, w, act);
   if (is_for_cpu_linear(x, x.size(1)) && is_for_panels(set, x)) return on_panels(set, x, w, act);
   return apply_linear(gated_activation(apply_linear(x, w.gate_up, w.gate_up_bias), act), w.down, w.down_bias);
 }
 
+bool adds_mlp_of_norm(const at::Tensor& sum, const MlpWeights& weights) {
+  return is_for_tile_mlp(best_instruction_set(), sum, weights);
+}
+
+void add_mlp_of_norm(const at::Tensor& sum, const Norm& norm, const MlpWeights& weights, Activation act) {
+  TileMlp mlp = on_tiles(sum, weights, act, sum);
+  mlp.norm = tile_norm(norm);
+  mlp.adds = true;
+  tile_mlp(mlp);
+}
+
 at::Tensor apply_mlp_with(InstructionSet set, const at::Tensor& x, const MlpWeights& w, Activation act) {
-  if (is_for_tile_mlp(set, x, w)) return on_tiles(x, w, act);
+  if (is_for_tile_mlp(set, x, w)) return apply_on_tiles(x, w, act);
   if (is_for_panels(set, x)) return on_panels(set, x, w, act);
   return cpu_linear_with(set, gated_activation(cpu_linear_with(set, x, w.gate_up, w.gate_up_bias), act),
                          w.down, w.down_bias);

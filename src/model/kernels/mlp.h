@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/kernels/instruction_set.h"
+#include "model/kernels/rms_norm.h"
 #include "model/torch_includes.h"
 #include "safetylock/model_config.h"
 
@@ -18,6 +19,11 @@ struct MlpWeights {
 /// down(act(gate(x)) * up(x)) for x [N, E]: [N, E]. gate, up, act of the gate, and the product are rounded to
 /// x's dtype (HF: LlamaMLP).
 at::Tensor apply_mlp(const at::Tensor& x, const MlpWeights& weights, Activation act);
+
+/// sum += apply_mlp(its norm), in one kernel.
+void add_mlp_of_norm(const at::Tensor& sum, const Norm& norm, const MlpWeights& weights, Activation act);
+/// Whether there is one: on matrix tiles, without biases of gate and up.
+bool adds_mlp_of_norm(const at::Tensor& sum, const MlpWeights& weights);
 
 /// On the CPU, with no more than this instruction set: for tests.
 at::Tensor apply_mlp_with(InstructionSet set, const at::Tensor& x, const MlpWeights& weights, Activation act);

@@ -49,13 +49,13 @@ std::int64_t rows_at_once(std::int64_t columns) {
   return std::max<std::int64_t>(1, (1 << 14) / columns);
 }
 
-/// `vector` [E], or null; `strengths` [N], or null: 1.
-template <typename T, typename V>
-void add_and_norm_rows(const at::Tensor& x, const at::Tensor& added, const V* vector, const float* strengths,
-                       const at::Tensor& weight, NormRule rule, const ResidualNorm& out) {
+/// `vector` [E], or null; `strengths` [N], or null: 1. then(n, sum) follows on each row.
+template <typename T, typename V, typename F>
+void add_rows_and(const at::Tensor& x, const at::Tensor& added, const V* vector, const float* strengths,
+                  const at::Tensor& out, const F& then) {
   const std::int64_t E = x.size(1);
-  const T *from = x.const_data_ptr<T>(), *other = added.const_data_ptr<T>(), *w = weight.const_data_ptr<T>();
-  T *sums = out.sum.mutable_data_ptr<T>(), *normed = out.normed.mutable_data_ptr<T>();
+  const T *from = x.const_data_ptr<T>(), *other = added.const_data_ptr<T>();
+  T* const sums = out.mutable_data_ptr<T>();
   at::parallel_for(0, x.size(0), rows_at_once(E), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
       T* const sum = sums + n * E;
@@ -65,27 +65,45 @@ void add_and_norm_rows(const at::Tensor& x, const at::Tensor& added, const V* ve
       } else {
         add_three(from + n * E, other + n * E, vector, strength, sum, E);
       }
-      normalise_row(sum, w, normed + n * E, E, static_cast<float>(rule.eps), rule.unit_offset);
+      then(n, sum);
     }
   });
+}
+
+template <typename T, typename F>
+void add_term_and(const at::Tensor& x, const at::Tensor& added, const RowTerm& lock, const at::Tensor& out,
+                  const F& then) {
+  if (lock.strengths.defined()) {
+    add_rows_and<T>(x, added, lock.vector.const_data_ptr<float>(), lock.strengths.const_data_ptr<float>(),
+                    out, then);
+  } else {
+    const T* const vector = lock.vector.defined() ? lock.vector.const_data_ptr<T>() : nullptr;
+    add_rows_and<T>(x, added, vector, nullptr, out, then);
+  }
 }
 
 ResidualNorm add_and_norm_on_cpu(const at::Tensor& x, const at::Tensor& attn_output, const RowTerm& lock,
                                  const at::Tensor& weight, NormRule rule) {
   ResidualNorm out{.sum = scratch(x.sizes(), x.options()), .normed = scratch(x.sizes(), x.options())};
   with_type(x.scalar_type(), [&]<typename T>() {
-    if (lock.strengths.defined()) {
-      add_and_norm_rows<T>(x, attn_output, lock.vector.const_data_ptr<float>(),
-                           lock.strengths.const_data_ptr<float>(), weight, rule, out);
-    } else {
-      const T* const vector = lock.vector.defined() ? lock.vector.const_data_ptr<T>() : nullptr;
-      add_and_norm_rows<T>(x, attn_output, vector, nullptr, weight, rule, out);
-    }
+    const std::int64_t E = x.size(1);
+    const T* const w = weight.const_data_ptr<T>();
+    T* const normed = out.normed.mutable_data_ptr<T>();
+    add_term_and<T>(x, attn_output, lock, out.sum, [&](std::int64_t n, const T* sum) {
+      normalise_row(sum, w, normed + n * E, E, static_cast<float>(rule.eps), rule.unit_offset);
+    });
   });
   return out;
 }
 
 }  // namespace
+
+at::Tensor add_residual(const at::Tensor& x, const at::Tensor& attn_output, const RowTerm& lock) {
+  at::Tensor sum = scratch(x.sizes(), x.options());
+  with_type(x.scalar_type(),
+            [&]<typename T>() { add_term_and<T>(x, attn_output, lock, sum, [](std::int64_t, const T*) {}); });
+  return sum;
+}
 
 void add_rows(const at::Tensor& rows, const at::Tensor& added) {
   if (!rows.is_cpu()) {

@@ -18,6 +18,9 @@ struct ResidualNorm {
 ResidualNorm add_and_norm(const at::Tensor& x, const at::Tensor& attn_output, const RowTerm& lock,
                           const at::Tensor& weight, NormRule rule);
 
+/// The sum alone, on the CPU.
+at::Tensor add_residual(const at::Tensor& x, const at::Tensor& attn_output, const RowTerm& lock);
+
 /// rows += added, both [N, E] contiguous.
 void add_rows(const at::Tensor& rows, const at::Tensor& added);
 

@@ -10,6 +10,11 @@ struct NormRule {
   bool unit_offset = false;  ///< multiply by 1 + weight, rounded after that (HF: GemmaRMSNorm)
 };
 
+struct Norm {
+  const at::Tensor& weight;  ///< [n]
+  NormRule rule;
+};
+
 /// x / sqrt(mean(x^2) + eps) over the last dimension in float32, rounded, times the weight (HF:
 /// LlamaRMSNorm), for x [.., n] and weight [n]. On the CPU one kernel, elsewhere rms_norm_by_operators.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, NormRule rule);

@@ -16,7 +16,7 @@ std::int64_t tile_linear(const TileProduct& p) {
   for (std::int64_t row = 0; row < p.rows; row += each) {
     const RowWriter to{
         .y = p.y + row * p.out, .bias = p.bias, .rows = std::min(each, p.rows - row), .out = p.out};
-    pack_rows(p.x + row * p.in, to.rows, p.in, packed);
+    pack_rows(p.x + row * p.in, p.norm, to.rows, p.in, packed);
     tile_product({.weight = p.weight, .in = p.in}, packed, to.rows, p.out, 2 * kTileSide, to);
   }
   return p.out / kTileSide * kTileSide;

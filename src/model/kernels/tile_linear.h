@@ -4,12 +4,16 @@
 #include <cstdint>
 
 #include "model/kernels/instruction_set.h"
+#include "model/kernels/rms_norm.h"
 #include "model/torch_includes.h"
 
 namespace safetylock {
 
 /// Rows from which on tiles, of sixteen rows, pay: fewer multiply as fast as the weights are read.
 constexpr std::int64_t kTilesFrom = 5;
+
+/// Of these, or a whole number of them, are the columns that tile_linear makes.
+constexpr std::int64_t kTileColumns = 16;
 
 /// Whether tile_linear takes rows of so many values.
 constexpr bool fits_tiles(std::int64_t in) {
@@ -21,8 +25,22 @@ inline bool is_for_tiles(InstructionSet set, at::ScalarType dtype, std::int64_t 
   return set == InstructionSet::amx && dtype == at::kBFloat16 && rows >= kTilesFrom && fits_tiles(in);
 }
 
+/// As normalise_row.
+struct TileNorm {
+  const at::BFloat16* weight = nullptr;  ///< of rows' values; null: none
+  float eps = 0;
+  bool unit_offset = false;
+};
+
+inline TileNorm tile_norm(const Norm& norm) {
+  return {.weight = norm.weight.const_data_ptr<at::BFloat16>(),
+          .eps = static_cast<float>(norm.rule.eps),
+          .unit_offset = norm.rule.unit_offset};
+}
+
 struct TileProduct {
   const at::BFloat16* x;       ///< [rows, in]
+  TileNorm norm;               ///< of x, before
   const at::BFloat16* weight;  ///< [out, in]
   const at::BFloat16* bias;    ///< [out] or null
   at::BFloat16* y;             ///< [rows, out]

@@ -47,8 +47,9 @@ void tile_mlp(const TileMlp& mlp) {
     const RowWriter to{.y = mlp.y + row * mlp.hidden,
                        .bias = mlp.bias,
                        .rows = std::min(each, mlp.rows - row),
-                       .out = mlp.hidden};
-    pack_rows(mlp.x + row * mlp.hidden, to.rows, mlp.hidden, packed);
+                       .out = mlp.hidden,
+                       .adds = mlp.adds};
+    pack_rows(mlp.x + row * mlp.hidden, mlp.norm, to.rows, mlp.hidden, packed);
     between.reserve(to.rows, mlp.features);
     const PackedRows& gated = between;
     tile_product({.weight = mlp.gate_up, .in = mlp.hidden, .second = mlp.features}, packed, to.rows,

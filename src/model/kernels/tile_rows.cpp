@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "model/kernels/lane_transpose.h"
+#include "model/kernels/rms_norm.h"
 
 // As in cpu_linear.cpp: everything that passes vectors is inlined, and GCC bug 105593.
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -23,9 +24,27 @@ using Lanes = float __attribute__((vector_size(64)));
   std::memcpy(to, pairs, sizeof pairs);
 }
 
+/// The first, or second, of two values side by side in 32 bits.
+[[SAFETYLOCK_AVX512, gnu::always_inline]] inline __m512 first_of_pairs(__m512i pairs) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+}
+[[SAFETYLOCK_AVX512, gnu::always_inline]] inline __m512 second_of_pairs(__m512i pairs) {
+  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
+}
+
+/// sums += those `bytes` of y, rounded.
+[[SAFETYLOCK_AVX512, gnu::always_inline]] inline void add_pairs(const at::BFloat16* y, std::size_t bytes,
+                                                                Lanes& sums) {
+  __m512i there = _mm512_setzero_si512();
+  std::memcpy(&there, y, bytes);
+  const auto pairs = std::bit_cast<__m512i>(sums);
+  sums = std::bit_cast<Lanes>(interleaved(first_of_pairs(there) + first_of_pairs(pairs),
+                                          second_of_pairs(there) + second_of_pairs(pairs)));
+}
+
 /// Sums [16 kColumns columns][16 rows of x] to y[rows][16 kColumns columns]. Two columns of a row, rounded,
-/// are 32 bits of the transposed block: half the work of transposing the sums.
-template <int kColumns, bool kBiased>
+/// are 32 bits of the transposed block: half the work of transposing the sums. `kAdds`: they are added to y.
+template <int kColumns, bool kBiased, bool kAdds>
 [[SAFETYLOCK_AVX512]] void finish(const RowWriter& p, const float* sums, std::int64_t row,
                                   std::int64_t column) {
   constexpr int kPairs = kColumns * kTileSide / 2;
@@ -46,32 +65,49 @@ template <int kColumns, bool kBiased>
 #pragma GCC unroll 16
   for (std::int64_t r = 0; r < kTileSide; ++r) {
     if (r >= rows) break;
-    std::memcpy(p.y + (row + r) * p.out + column, &pairs[r], 4 * kPairs);
+    at::BFloat16* const y = p.y + (row + r) * p.out + column;
+    if constexpr (kAdds) add_pairs(y, 4 * kPairs, pairs[r]);
+    std::memcpy(y, &pairs[r], 4 * kPairs);
   }
 }
 
 }  // namespace
 
-void pack_rows(const at::BFloat16* x, std::int64_t rows, std::int64_t in, PackedRows& packed) {
+void pack_rows(const at::BFloat16* x, const TileNorm& norm, std::int64_t rows, std::int64_t in,
+               PackedRows& packed) {
   packed.reserve(rows, in);
   const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide, deep = packed.deep;
-  at::parallel_for(0, blocks * deep, 256, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t t = first; t < last; ++t) {
-      const std::int64_t row = t / deep * kTileSide, k = t % deep;
-      pack_tile(x + row * in + k * kTileDepth, rows - row, in, packed.at(t / deep, k));
-    }
-  });
+  at::parallel_for(
+      0, blocks, std::max<std::int64_t>(1, 256 / deep), [&](std::int64_t begin, std::int64_t end) {
+        static thread_local LineBuffer<at::BFloat16> room;
+        for (std::int64_t block = begin; block < end; ++block) {
+          const std::int64_t here = std::min(kTileSide, rows - block * kTileSide);
+          const at::BFloat16* from = x + block * kTileSide * in;
+          if (norm.weight != nullptr) {
+            at::BFloat16* const normed = room.reserve(kTileSide * in);
+            for (std::int64_t r = 0; r < here; ++r)
+              normalise_row(from + r * in, norm.weight, normed + r * in, in, norm.eps, norm.unit_offset);
+            from = normed;
+          }
+          for (std::int64_t k = 0; k < deep; ++k)
+            pack_tile(from + k * kTileDepth, here, in, packed.at(block, k));
+        }
+      });
 }
 
 void RowWriter::write(const MadeSums& made, std::int64_t step) const {
   const float* const sums = made.at(step);
   const std::int64_t row = (made.block + step) * kTileSide, column = made.column;
-  if (bias == nullptr) {
-    made.columns == 2 ? finish<2, false>(*this, sums, row, column)
-                      : finish<1, false>(*this, sums, row, column);
-  } else {
-    made.columns == 2 ? finish<2, true>(*this, sums, row, column) : finish<1, true>(*this, sums, row, column);
-  }
+  const auto with_columns = [&]<int kColumns>() {
+    if (adds) {
+      bias == nullptr ? finish<kColumns, false, true>(*this, sums, row, column)
+                      : finish<kColumns, true, true>(*this, sums, row, column);
+    } else {
+      bias == nullptr ? finish<kColumns, false, false>(*this, sums, row, column)
+                      : finish<kColumns, true, false>(*this, sums, row, column);
+    }
+  };
+  made.columns == 2 ? with_columns.operator()<2>() : with_columns.operator()<1>();
 }
 
 }  // namespace safetylock
