@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -14,6 +13,7 @@
 #include "model/kernels/kernel_attributes.h"
 #include "model/kernels/lane_transpose.h"
 #include "model/kernels/scratch.h"
+#include "model/kernels/shares.h"
 #include "model/kernels/tile_attention.h"
 
 // As in cpu_linear.cpp: everything that passes vectors is inlined, and GCC bug 105593.
@@ -209,12 +209,11 @@ void attend_all(const MakeAttention& make, std::int64_t block, const Heads& q, c
                 const at::Tensor& out) {
   const std::int64_t heads = kv.keys.count(), D = q.dim(), R = q.count() / heads;
   const std::vector<Task> tasks = tasks_of(segments, heads, R, block, window);
-  // Threads take shares of equal cost, not of equal number: later tokens see more. And the next one when they
-  // are done with one: they are seldom equally fast.
-  const std::int64_t threads = at::get_num_threads(), shares = 4 * threads, cost = tasks.back().cost_before;
-  std::atomic<std::int64_t> taken = 0;
-  const auto first_of = [&](std::int64_t share) {
-    return std::lower_bound(tasks.begin(), tasks.end() - 1, share * cost / shares,
+  // Threads take shares of the cost, not of the number: later tokens see more.
+  const std::int64_t threads = at::get_num_threads(), units = 32 * threads, cost = tasks.back().cost_before;
+  Shares shares(units, threads, 4);
+  const auto first_of = [&](std::int64_t unit) {
+    return std::lower_bound(tasks.begin(), tasks.end() - 1, unit * cost / units,
                             [](const Task& task, std::int64_t before) { return task.cost_before < before; });
   };
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
@@ -244,8 +243,9 @@ void attend_all(const MakeAttention& make, std::int64_t block, const Heads& q, c
                        .D = D},
           task.row);
     };
-    for (std::int64_t share = taken++; share < shares; share = taken++) {
-      for (auto task = first_of(share); task != first_of(share + 1); ++task) attend(*task);
+    for (Shares::Share share = shares.take(); share.number > 0; share = shares.take()) {
+      const auto end = first_of(share.begin + share.number);
+      for (auto task = first_of(share.begin); task != end; ++task) attend(*task);
     }
   });
 }
