@@ -16,9 +16,13 @@
 //   the last
 //       "extract"
 //   {"do": "apply"}: seconds of applying the lock, and of its parts by themselves: checks, and W_o d
+//   {"do": "products", "tokens": n}: seconds of all layers' matrix products of n rows by libtorch, with
+//   weights
+//       as they are and with weights packed before, and nothing else
 //   {"do": "floors", "dtype": DTYPE}: read bandwidth and largest rate of libtorch's matrix product
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
 #endif
@@ -99,6 +103,7 @@ class Bench {
     if (what == "extract") return extract(request);
     if (what == "probes") return probes(request);
     if (what == "apply") return apply();
+    if (what == "products") return products(request.at("tokens"));
     if (what == "floors") return floors(parse_dtype(request.at("dtype"), at::kCPU));
     throw std::invalid_argument("unknown request " + what);
   }
@@ -270,6 +275,50 @@ class Bench {
     return {{"seconds", seconds}, {"checks", checks}, {"products", products}};
   }
 
+  /// A layer's weights [out, in], and packed by oneDNN.
+  struct PackedWeights {
+    std::vector<at::Tensor> plain, packed;
+  };
+
+  json products(std::int64_t tokens) {
+    if (packed_.empty()) {
+      const auto pack = operation("mkldnn::_reorder_linear_weight");
+      const auto layers = model_.impl().decoder.weights->read_layers();
+      for (std::int64_t layer = 0; layer < model_.config().num_hidden_layers; ++layer) {
+        const LayerWeights& l = layers->next();
+        PackedWeights& w =
+            packed_.emplace_back(PackedWeights{.plain = {l.qkv, l.o_proj, l.gate_up, l.down}, .packed = {}});
+        for (const at::Tensor& plain : w.plain) {
+          torch::jit::Stack stack{plain, tokens};
+          pack.callBoxed(&stack);
+          w.packed.push_back(stack.front().toTensor());
+        }
+      }
+    }
+    std::map<std::int64_t, at::Tensor> rows;  // by width
+    for (const at::Tensor& w : packed_.front().plain)
+      rows.emplace(w.size(1), at::randn({tokens, w.size(1)}).to(model_.dtype()));
+    const auto linear = operation("mkldnn::_linear_pointwise");
+    const auto all = [&](const auto& multiply) {
+      return seconds_of([&] {
+        for (const PackedWeights& w : packed_)
+          for (size_t i = 0; i < w.plain.size(); ++i) multiply(rows.at(w.plain[i].size(1)), w, i);
+      });
+    };
+    const double plain =
+        all([](const at::Tensor& x, const PackedWeights& w, size_t i) { at::mm(x, w.plain[i].t()); });
+    const double packed = all([&](const at::Tensor& x, const PackedWeights& w, size_t i) {
+      torch::jit::Stack stack{
+          x, w.packed[i], c10::IValue(), "none", c10::List<std::optional<at::Scalar>>(), c10::IValue()};
+      linear.callBoxed(&stack);
+    });
+    return {{"plain", plain}, {"packed", packed}, {"seconds", std::min(plain, packed)}};
+  }
+
+  static c10::OperatorHandle operation(const char* name) {
+    return c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
+  }
+
   static json floors(at::ScalarType dtype) {
     static const at::Tensor memory =
         at::ones({std::int64_t{1} << 28}, at::kFloat);  // 1 GiB, beyond every cache
@@ -299,6 +348,7 @@ class Bench {
   CausalLM model_;
   std::optional<SafetyLock> lock_;
   std::optional<HeadActivations> activations_;
+  std::vector<PackedWeights> packed_;
 };
 
 }  // namespace

@@ -131,6 +131,7 @@ TEST_P(Elementwise, ResidualAdditionLockAndNorm) {
     EXPECT_EQ(found.sum.scalar_type(), dtype);
     EXPECT_LT((found.sum.to(at::kDouble) - sum).abs().max().item<double>(), unit);
     EXPECT_LT((found.normed.to(at::kDouble) - normed).abs().max().item<double>(), 2 * unit);
+    EXPECT_TRUE(at::equal(add_residual(x, attn_output, lock), found.sum));
   }
 }
 

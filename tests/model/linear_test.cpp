@@ -1,6 +1,7 @@
 #include "model/kernels/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -75,6 +76,22 @@ TEST_P(CpuLinear, ARowIsTheSameInEveryCompany) {
   }
 }
 
+// Threads have rows of their own, and take columns of others' when they are done.
+TEST_P(CpuLinear, IsTheSameOnAnyNumberOfThreads) {
+  at::manual_seed(7);
+  const int threads = at::get_num_threads();
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = at::randn({523, 740}).to(dtype), w = at::randn({175, 740}).to(dtype);
+    at::set_num_threads(1);
+    const at::Tensor want = cpu_linear_with(GetParam(), x, w, {});
+    for (const int many : {2, 3, 5}) {
+      at::set_num_threads(many);
+      EXPECT_TRUE(at::equal(cpu_linear_with(GetParam(), x, w, {}), want)) << dtype << " " << many;
+    }
+    at::set_num_threads(threads);
+  }
+}
+
 TEST_P(CpuLinear, CarriesWhatIsNotANumber) {
   const double inf = std::numeric_limits<double>::infinity();
   const at::Tensor x = at::tensor({1.0, inf, std::nan(""), -inf}).unsqueeze(1).to(at::kBFloat16);
@@ -93,6 +110,25 @@ TEST_P(CpuLinear, CarriesWhatIsNotANumber) {
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, CpuLinear, testing::ValuesIn(host_instruction_sets()),
                          [](const auto& instance) { return std::string(name_of(instance.param)); });
+
+// Columns that fill tiles and that do not, rows that do not fill one and that do.
+TEST(Linear, OfANormIsThatOfItsRows) {
+  at::manual_seed(8);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t out : {96, 100}) {
+      for (const bool offset : {false, true}) {
+        for (const std::int64_t rows : {1, 7, 40, 700}) {
+          const at::Tensor x = at::randn({rows, 576}).to(dtype), weight = at::randn({576}).to(dtype);
+          const at::Tensor w = at::randn({out, 576}).to(dtype), bias = at::randn({out}).to(dtype);
+          const NormRule rule{.eps = 1e-5, .unit_offset = offset};
+          EXPECT_TRUE(at::equal(apply_linear_to_norm(x, {.weight = weight, .rule = rule}, w, bias),
+                                apply_linear(rms_norm(x, weight, rule), w, bias)))
+              << dtype << " " << out << " " << rows;
+        }
+      }
+    }
+  }
+}
 
 // More rows than are multiplied at once, and both sides of where libtorch's product takes over.
 TEST(Linear, EqualsTheProductInDoubleWhateverTheNumberOfRows) {

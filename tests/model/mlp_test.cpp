@@ -123,5 +123,22 @@ TEST(TileMlp, HasTheSameBitsAsItsParts) {
   }
 }
 
+// Wherever its parts are one kernel.
+TEST(Mlp, IsAddedToWhatItIsTheNormOf) {
+  at::manual_seed(9);
+  const NormRule rule{.eps = 1e-5};
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t rows : {1, 5, 33, 350}) {
+      const Mlp mlp(dtype, rows, 576, 1536, rows % 2 == 1);
+      const at::Tensor weight = at::randn({576}).to(dtype);
+      const at::Tensor want =
+          mlp.x + apply_mlp(rms_norm(mlp.x, weight, rule), mlp.weights(), Activation::silu);
+      const at::Tensor sum = mlp.x.clone();
+      add_mlp_of_norm(sum, {.weight = weight, .rule = rule}, mlp.weights(), Activation::silu);
+      EXPECT_TRUE(at::equal(sum, want)) << dtype << " " << rows;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace safetylock

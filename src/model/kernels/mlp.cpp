@@ -5,6 +5,7 @@
 #include "model/kernels/gated_activation.h"
 #include "model/kernels/linear.h"
 #include "model/kernels/panel_product.h"
+#include "model/kernels/residual_norm.h"
 #include "model/kernels/scratch.h"
 #include "model/kernels/tile_linear.h"
 #include "model/kernels/tile_mlp.h"
@@ -79,6 +80,10 @@ bool adds_mlp_of_norm(const at::Tensor& sum, const MlpWeights& weights) {
 }
 
 void add_mlp_of_norm(const at::Tensor& sum, const Norm& norm, const MlpWeights& weights, Activation act) {
+  if (!adds_mlp_of_norm(sum, weights)) {
+    add_rows(sum, apply_mlp(rms_norm(sum, norm.weight, norm.rule), weights, act));
+    return;
+  }
   TileMlp mlp = on_tiles(sum, weights, act, sum);
   mlp.norm = tile_norm(norm);
   mlp.adds = true;

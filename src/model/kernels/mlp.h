@@ -20,9 +20,9 @@ struct MlpWeights {
 /// x's dtype (HF: LlamaMLP).
 at::Tensor apply_mlp(const at::Tensor& x, const MlpWeights& weights, Activation act);
 
-/// sum += apply_mlp(its norm), in one kernel.
+/// sum += apply_mlp(its norm), for sum [N, E] contiguous.
 void add_mlp_of_norm(const at::Tensor& sum, const Norm& norm, const MlpWeights& weights, Activation act);
-/// Whether there is one: on matrix tiles, without biases of gate and up.
+/// Whether that is one kernel: on matrix tiles, without biases of gate and up.
 bool adds_mlp_of_norm(const at::Tensor& sum, const MlpWeights& weights);
 
 /// On the CPU, with no more than this instruction set: for tests.
