@@ -222,9 +222,10 @@ class Benchmark:
             asked = [("decode", {"batch": b, "tokens": 32 if b > 1 else 64}) for b in (1, 4, 16, 32)] + [("prefill", {"tokens": 55}),
                                                                                                        ("prefill", {"tokens": 512})]
             for do, request in asked:
+                products = (lambda: {"products": ours.ask("products", **request)["seconds"]}) if do == "prefill" else dict
                 seconds, floors, busy = Rounds(self.o.rounds, [ours, peer]).run(
                     {"ours": lambda: ours.ask(do, **request)["seconds"], "transformers": lambda: peer.ask(do, **request)["seconds"]},
-                    lambda: limits_now(ours, dtype))
+                    lambda: {**limits_now(ours, dtype), **products()})
                 tokens = request["tokens"] * request.get("batch", 1)
                 if do == "decode":
                     floor = [request["tokens"] * ours.hello["bytes_per_step"] / f["bytes_per_second"] for f in floors]
@@ -234,6 +235,9 @@ class Benchmark:
                        "tokens_per_second": interval([tokens / s for s in seconds["ours"]]), "ratios": ratios(seconds, "ours"),
                        "floor": "bytes read" if do == "decode" else "multiplications",
                        "of_floor": interval([s / f for s, f in zip(seconds["ours"], floor)]), "others_share": busy}
+                if do == "prefill":
+                    seen = attention_flop(ours.hello, tokens * (tokens + 1) / 2)
+                    row["of_products"] = interval([s / (f["products"] + seen / f["flop_per_second"]) for s, f in zip(seconds["ours"], floors)])
                 self.result["generation"].append(row)
                 self.say({k: v for k, v in row.items() if k != "seconds"})
             ours.close()
@@ -464,10 +468,10 @@ def tables(d):
                f"{number(r['ratios']['batched'])} | {number(r['of_flop_floor'])} | {r['largest_difference']['published']:.2g}, "
                f"{r['largest_difference']['batched']:.2g} of {r['largest_value']:.3g} |")
     if rows["generation"]:
-        yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor |\n|---|---|---|---|---|---|---|"
+        yield "\n### Generation and prompts\n\n| what | dtype | batch | tokens | tokens/s | times transformers | x of floor | x of its products by libtorch |\n|---|---|---|---|---|---|---|---|"
     for r in rows["generation"]:
         yield (f"| {r['what']} | {r['dtype']} | {r['batch']} | {r['tokens']} | {r['tokens_per_second']['value']:,.0f} | "
-               f"{number(r['ratios']['transformers'])} | {number(r['of_floor'])} ({r['floor']}) |")
+               f"{number(r['ratios']['transformers'])} | {number(r['of_floor'])} ({r['floor']}) | {number(r['of_products']) if 'of_products' in r else ''} |")
     if rows["llama_cpp"]:
         yield (f"\n### Against llama.cpp ({rows['llama_cpp'][0]['llama.cpp']})\nThe same weights at the same width, its `llama-batched-bench`; how many times "
                "as long it takes.\n\n| what | dtype | batch | tokens | ratio |\n|---|---|---|---|---|")
