@@ -16,9 +16,8 @@
 //   the last
 //       "extract"
 //   {"do": "apply"}: seconds of applying the lock, and of its parts by themselves: checks, and W_o d
-//   {"do": "products", "tokens": n}: seconds of all layers' matrix products of n rows by libtorch, with
-//   weights
-//       as they are and with weights packed before, and nothing else
+//   {"do": "products", "tokens": n}: seconds of all layers' matrix products of n rows by libtorch and no more
+//       (the quicker of weights as they are and packed before, and both)
 //   {"do": "floors", "dtype": DTYPE}: read bandwidth and largest rate of libtorch's matrix product
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

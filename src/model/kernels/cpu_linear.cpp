@@ -115,15 +115,7 @@ void multiply(InstructionSet set, const Product<T>& p, std::int64_t first) {
 std::int64_t multiply_tiles(InstructionSet set, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias, const at::Tensor& y) {
   if (!is_for_tiles(set, x.scalar_type(), x.size(0), weight.size(1))) return 0;
-  const at::Tensor rows = x.contiguous();
-  return tile_linear({.x = rows.const_data_ptr<at::BFloat16>(),
-                      .norm = {},
-                      .weight = weight.const_data_ptr<at::BFloat16>(),
-                      .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
-                      .y = y.mutable_data_ptr<at::BFloat16>(),
-                      .rows = x.size(0),
-                      .in = weight.size(1),
-                      .out = weight.size(0)});
+  return tile_linear(product_on_tiles(x.contiguous(), {}, weight, bias, y));
 }
 
 template <typename T>

@@ -41,14 +41,7 @@ at::Tensor apply_linear_to_norm(const at::Tensor& x, const Norm& norm, const at:
       out % kTileColumns != 0)
     return apply_linear(rms_norm(x, norm.weight, norm.rule), weight, bias);
   at::Tensor y = scratch({rows, out}, x.options());
-  tile_linear({.x = x.const_data_ptr<at::BFloat16>(),
-               .norm = tile_norm(norm),
-               .weight = weight.const_data_ptr<at::BFloat16>(),
-               .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
-               .y = y.mutable_data_ptr<at::BFloat16>(),
-               .rows = rows,
-               .in = in,
-               .out = out});
+  tile_linear(product_on_tiles(x, tile_norm(norm), weight, bias, y));
   return y;
 }
 

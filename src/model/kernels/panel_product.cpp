@@ -27,9 +27,6 @@ namespace {
 
 /// Rows whose panels stay in the second-level cache, a part of the depth at a time.
 constexpr std::int64_t kRowsAtOnce = 512;
-/// Rows from which on a thread has rows of its own: with fewer, reading the weights would cost more than it
-/// saves, as every thread does.
-constexpr std::int64_t kRowsOfThread = 128;
 /// The largest part of the depth: so much of a group's rows of W stays in the first-level cache. Their
 /// distance there is a little more, for fewer of them to compete for the same places.
 constexpr std::int64_t kDeepest = 640, kWideStride = kDeepest + 16;
@@ -193,21 +190,17 @@ void pack_rows(const Kernels<T>& kernels, const T* x, std::int64_t rows, std::in
 /// is done with some, first of its own rows: what becomes of these stays in its cache.
 template <typename S>
 void all_columns(void (*run)(const S&), S s, std::int64_t out) {
-  constexpr std::int64_t kUnit = 2 * kMostLanes;
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), S::kRowsEach * out * s.in * s.rows / kWorkPerThread + 1);
-  const std::int64_t parts = Shares::parts_of(s.rows, kRowsOfThread, threads);
-  const auto first_row = [&](std::int64_t part) {
-    return part == parts ? s.rows : s.rows / kUnit * part / parts * kUnit;
-  };
+  const RowParts parts(s.rows, 2 * kMostLanes, threads);
   s.part = even_part(s.in, kDeepest, 16);
-  Shares shares((out + kSpan - 1) / kSpan, threads, kMostSpans, parts);
+  Shares shares((out + kSpan - 1) / kSpan, threads, kMostSpans, parts.number());
   at::parallel_for(0, threads, 1, [&](std::int64_t thread, std::int64_t) {
     static thread_local LineBuffer<float> wide, sums;
-    const auto take = [&] { return shares.take(thread * parts / threads); };
+    const auto take = [&] { return shares.take(parts.of_thread(thread)); };
     for (Shares::Share share = take(); share.number > 0; share = take()) {
-      const std::int64_t row = first_row(share.part);
-      S mine = s.from(row, first_row(share.part + 1) - row);
+      const std::int64_t row = parts.begin(share.part);
+      S mine = s.from(row, parts.begin(share.part + 1) - row);
       mine.wide = wide.reserve(kMostColumns * kWideStride);
       mine.sums = sums.reserve(kMostSpans * kSpan * S::kRowsEach * round_up(mine.rows, kMostLanes));
       mine.begin = share.begin * kSpan;

@@ -20,11 +20,6 @@ class Shares {
     std::int64_t part, begin, number;  ///< nothing left: number 0, begin at the end
   };
 
-  /// In how many parts n rows are for threads to have their own, at least `least` each.
-  static std::int64_t parts_of(std::int64_t n, std::int64_t least, std::int64_t threads) {
-    return std::clamp<std::int64_t>(n / least, 1, std::min(threads, kMostParts));
-  }
-
   Shares(std::int64_t units, std::int64_t threads, std::int64_t most, std::int64_t parts = 1)
       : units_(units), parts_(parts), per_share_((3 * threads + parts - 1) / parts), most_(most) {}
 
@@ -45,6 +40,31 @@ class Shares {
  private:
   std::int64_t units_, parts_, per_share_, most_;
   std::array<std::atomic<std::int64_t>, kMostParts> taken_ = {};
+};
+
+/// Rows from which on a thread has rows of its own: with fewer, reading the weights would cost more than it
+/// saves, as every thread does.
+inline constexpr std::int64_t kRowsOfThread = 128;
+
+/// Rows in parts, for threads to have their own: about those that at::parallel_for gives each in other
+/// kernels.
+class RowParts {
+ public:
+  /// All parts begin at a whole `unit`.
+  RowParts(std::int64_t rows, std::int64_t unit, std::int64_t threads)
+      : rows_(rows),
+        unit_(unit),
+        threads_(threads),
+        number_(std::clamp<std::int64_t>(rows / kRowsOfThread, 1, std::min(threads, Shares::kMostParts))) {}
+
+  std::int64_t number() const { return number_; }
+  std::int64_t begin(std::int64_t part) const {
+    return part == number_ ? rows_ : rows_ / unit_ * part / number_ * unit_;
+  }
+  std::int64_t of_thread(std::int64_t thread) const { return thread * number_ / threads_; }
+
+ private:
+  std::int64_t rows_, unit_, threads_, number_;
 };
 
 }  // namespace safetylock

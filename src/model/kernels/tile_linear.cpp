@@ -9,6 +9,8 @@ namespace safetylock {
 
 #if defined(SAFETYLOCK_TILES)
 
+static_assert(kTileColumns == kTileSide);
+
 std::int64_t tile_linear(const TileProduct& p) {
   // Kept by each thread that asks for products: a step of decoding asks for hundreds of the same sizes.
   static thread_local PackedRows packed;
@@ -19,7 +21,7 @@ std::int64_t tile_linear(const TileProduct& p) {
     pack_rows(p.x + row * p.in, p.norm, to.rows, p.in, packed);
     tile_product({.weight = p.weight, .in = p.in}, packed, to.rows, p.out, 2 * kTileSide, to);
   }
-  return p.out / kTileSide * kTileSide;
+  return p.out / kTileColumns * kTileColumns;
 }
 
 #else

@@ -47,6 +47,19 @@ struct TileProduct {
   std::int64_t rows, in, out;
 };
 
+/// Of contiguous tensors; `bias` may be undefined.
+inline TileProduct product_on_tiles(const at::Tensor& x, TileNorm norm, const at::Tensor& weight,
+                                    const at::Tensor& bias, const at::Tensor& y) {
+  return {.x = x.const_data_ptr<at::BFloat16>(),
+          .norm = norm,
+          .weight = weight.const_data_ptr<at::BFloat16>(),
+          .bias = bias.defined() ? bias.const_data_ptr<at::BFloat16>() : nullptr,
+          .y = y.mutable_data_ptr<at::BFloat16>(),
+          .rows = y.size(0),
+          .in = weight.size(1),
+          .out = weight.size(0)};
+}
+
 /// Makes the first columns of y, as many sixteens as there are, and returns their number; where
 /// the host has InstructionSet::amx and fits_tiles(in). Weights are read as they are stored. Sums are float32
 /// and rounded once; numbers below 2^-126 count as 0, as these instructions have it. A value depends neither

@@ -63,9 +63,6 @@ constexpr std::int64_t tile_rows_at_once(std::int64_t in) {
       std::min(in, kDepthAtOnce * kTileDepth) * static_cast<std::int64_t>(sizeof(at::BFloat16));
   return std::clamp<std::int64_t>(kRowBytesAtOnce / (bytes * 2 * kTileSide), 4, 16) * 2 * kTileSide;
 }
-/// Blocks of rows from which on a thread has rows of its own: with fewer, reading the weights would cost more
-/// than it saves, as every thread does.
-constexpr std::int64_t kBlocksOfThread = 8;
 /// As kWorkPerThread, on tiles.
 constexpr std::int64_t kTileWorkPerThread = 1 << 20;
 
@@ -228,20 +225,17 @@ template <typename Writer>
 void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t rows, std::int64_t columns,
                   std::int64_t step, const Writer& writer) {
   const std::int64_t pairs = columns / step, work = 2 * kTileSide * weights.in * rows;
-  const std::int64_t blocks = (rows + kTileSide - 1) / kTileSide;
   const std::int64_t threads =
       std::min<std::int64_t>(at::get_num_threads(), pairs * work / kTileWorkPerThread + 1);
   const std::int64_t most = x.deep > kDepthAtOnce && rows > 2 * kTileSide ? kPairsAtOnce : 1;
-  const std::int64_t parts = Shares::parts_of(blocks, kBlocksOfThread, threads);
-  Shares shares(pairs, threads, most, parts);
+  const RowParts parts(rows, 2 * kTileSide, threads);
+  const auto first_block = [&](std::int64_t part) { return (parts.begin(part) + kTileSide - 1) / kTileSide; };
+  Shares shares(pairs, threads, most, parts.number());
   at::parallel_for(0, threads, 1, [&](std::int64_t thread, std::int64_t) {
     const Tiles tiles;
     MadeSums made;
-    const auto first_block = [&](std::int64_t part) {
-      return part == parts ? blocks : blocks / 2 * part / parts * 2;
-    };
     const auto take = [&] {
-      const Shares::Share share = shares.take(thread * parts / threads);
+      const Shares::Share share = shares.take(parts.of_thread(thread));
       return SumGroup{.first = share.begin * step,
                       .number = share.number,
                       .step = step,
@@ -258,7 +252,11 @@ void tile_product(const TileWeights& weights, const PackedRows& x, std::int64_t 
   if (columns % step < kTileSide) return;
   const Tiles tiles;
   MadeSums made;
-  const SumGroup last{.first = pairs * step, .number = 1, .step = step, .first_block = 0, .blocks = blocks};
+  const SumGroup last{.first = pairs * step,
+                      .number = 1,
+                      .step = step,
+                      .first_block = 0,
+                      .blocks = first_block(parts.number())};
   tile_columns<1>(weights, x, last, last.first, made, writer);
   write_all(made, writer);
 }
