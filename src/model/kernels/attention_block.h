@@ -19,10 +19,8 @@ struct AttentionGroup {
   std::int64_t keys() const { return earlier + tokens; }
   /// Keys [first_key, end_key) are seen by a row.
   std::int64_t end_key(std::int64_t row) const { return earlier + row / R + 1; }
-  std::int64_t first_key(std::int64_t row) const {
-    const std::int64_t end = end_key(row);
-    return window > 0 && end > window ? end - window : 0;
-  }
+  std::int64_t first_key(std::int64_t row) const { return first_before(end_key(row)); }
+  std::int64_t first_before(std::int64_t end) const { return window > 0 && end > window ? end - window : 0; }
 };
 
 /// Keys and values of one head, n rows, `stride` values apart.
@@ -37,8 +35,28 @@ template <typename T>
 struct GroupRows {
   T* first;
   std::int64_t stride, R, D;
+};
 
-  T* at(std::int64_t row) const { return first + row / R * stride + row % R * D; }
+/// Where a group's rows lie from `row` on, one after another: without a division for each.
+template <typename T>
+class RowPlaces {
+ public:
+  RowPlaces(const GroupRows<T>& rows, std::int64_t row)
+      : rows_(rows), token_(rows.first + row / rows.R * rows.stride), head_(row % rows.R) {}
+
+  T* next() {
+    T* const here = token_ + head_ * rows_.D;
+    if (++head_ == rows_.R) {
+      head_ = 0;
+      token_ += rows_.stride;
+    }
+    return here;
+  }
+
+ private:
+  GroupRows<T> rows_;
+  T* token_;
+  std::int64_t head_;
 };
 
 }  // namespace safetylock

@@ -38,10 +38,14 @@ struct Sight {
 template <int kVectors>
 SAFETYLOCK_KERNEL void sight_of(const AttentionGroup& g, std::int64_t row, Sight<kVectors>& sight) {
   const std::int64_t last = std::min(row + kVectors * kLanes, g.rows()) - 1;
-  for (int i = 0; i < kVectors * kLanes; ++i) {
-    const std::int64_t one = std::min(row + i, last);
-    sight.first[i / kLanes][i % kLanes] = static_cast<std::int32_t>(g.first_key(one));
-    sight.last[i / kLanes][i % kLanes] = static_cast<std::int32_t>(g.end_key(one));
+  std::int64_t end = g.end_key(row), head = row % g.R;
+  for (std::int64_t i = 0; i < kVectors * kLanes; ++i) {
+    sight.first[i / kLanes][i % kLanes] = static_cast<std::int32_t>(g.first_before(end));
+    sight.last[i / kLanes][i % kLanes] = static_cast<std::int32_t>(end);
+    if (row + i < last && ++head == g.R) {
+      head = 0;
+      ++end;
+    }
   }
   sight.begin = g.first_key(row);
   sight.end = g.end_key(last);

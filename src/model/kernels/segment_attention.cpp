@@ -155,8 +155,9 @@ class FloatAttention {
 
   void attend(const GroupRows<const T>& q, const GroupRows<T>& out, std::int64_t row) {
     const std::int64_t rows = std::min(kernel_.rows, group_.rows() - row);
+    RowPlaces from(q, row);
     for (std::int64_t r = 0; r < rows; ++r)
-      widen_row(q.at(row + r), group_.D, rows_.data() + r * depth_, depth_);
+      widen_row(from.next(), group_.D, rows_.data() + r * depth_, depth_);
     kernel_.attend(group_,
                    {.keys = keys_.data(),
                     .values = values_.data(),
@@ -165,7 +166,8 @@ class FloatAttention {
                     .scores = scores_.data(),
                     .depth = depth_},
                    row);
-    for (std::int64_t r = 0; r < rows; ++r) narrow_row(rows_.data() + r * depth_, out.at(row + r), group_.D);
+    RowPlaces to(out, row);
+    for (std::int64_t r = 0; r < rows; ++r) narrow_row(rows_.data() + r * depth_, to.next(), group_.D);
   }
 
  private:
