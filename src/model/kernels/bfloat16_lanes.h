@@ -25,8 +25,8 @@ SAFETYLOCK_BFLOAT16_INLINE __m512 as_bfloat16(__m512 values) {
   return widened(std::bit_cast<__m256i>(_mm512_cvtneps_pbh(values)));
 }
 
-/// 2^x for x in [-126, 126], within 3e-7 of it; NaN for NaN. On the part of x behind the point a polynomial
-/// whose largest relative error is as small as that of any of its degree.
+/// 2^x for x up to 126, within 3e-7 of it; 0 for minus infinity, NaN for NaN. On the part of x behind the
+/// point a polynomial whose largest relative error is as small as that of any of its degree.
 SAFETYLOCK_BFLOAT16_INLINE __m512 power_of_two(__m512 x) {
   constexpr int kBehindThePoint = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
   const __m512 f = _mm512_reduce_ps(x, kBehindThePoint);
@@ -37,7 +37,7 @@ SAFETYLOCK_BFLOAT16_INLINE __m512 power_of_two(__m512 x) {
 }
 
 /// As power_of_two for x <= 0, within 8e-5, a twentieth of what rounding to bfloat16 takes away: for weights
-/// that are rounded at once. 0 for minus infinity.
+/// that are rounded at once.
 SAFETYLOCK_BFLOAT16_INLINE __m512 weight_power(__m512 x) {
   constexpr int kBehindThePoint = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
   const __m512 f = _mm512_reduce_ps(x, kBehindThePoint);

@@ -10,10 +10,9 @@ namespace safetylock {
 inline constexpr float kTwiceRootOfTwoOverPi = 1.5957691216057308F, kCubicPart = 0.044715F;
 
 #if defined(__x86_64__)
-/// x sigmoid(y). Beyond 87 on either side sigmoid is 1, or too small to count.
+/// x sigmoid(y). Where y is below -87 that is too small to count.
 SAFETYLOCK_BFLOAT16_INLINE __m512 gated(__m512 x, __m512 y) {
-  const __m512 bound = _mm512_set1_ps(87.0F * kLog2E), power = y * -kLog2E;
-  const __m512 sum = 1.0F + power_of_two(_mm512_max_ps(_mm512_min_ps(power, bound), -bound));
+  const __m512 sum = 1.0F + power_of_two(_mm512_min_ps(y * -kLog2E, _mm512_set1_ps(87.0F * kLog2E)));
   const __m512 near = _mm512_rcp14_ps(sum);
   return x * (near * (2.0F - sum * near));
 }
