@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include <bit>
+#include <cstdint>
 
 // Everything that passes vectors is inlined; and GCC bug 105593: intrinsics leave undefined on purpose what
 // they do not need.
@@ -17,12 +18,28 @@
 
 namespace safetylock {
 
-SAFETYLOCK_BFLOAT16_INLINE __m512 widened(__m256i values) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
+/// 32 values that lie side by side, as two vectors: those at even places and those at odd ones. Taken apart
+/// so they need no shuffle, and rounding two vectors costs what rounding one does.
+struct Apart {
+  __m512 even, odd;
+};
+
+SAFETYLOCK_BFLOAT16_INLINE Apart apart(__m512i values) {
+  return {.even = _mm512_castsi512_ps(_mm512_slli_epi32(values, 16)),
+          .odd = _mm512_castsi512_ps(_mm512_and_si512(values, _mm512_set1_epi32(-65536)))};
 }
 
-SAFETYLOCK_BFLOAT16_INLINE __m512 as_bfloat16(__m512 values) {
-  return widened(std::bit_cast<__m256i>(_mm512_cvtneps_pbh(values)));
+/// Rounded, those of `first` before those of `second`.
+SAFETYLOCK_BFLOAT16_INLINE __m512i one_after_other(__m512 first, __m512 second) {
+  return std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+}
+
+/// Rounded, side by side: what `apart` takes apart.
+SAFETYLOCK_BFLOAT16_INLINE __m512i side_by_side(__m512 even, __m512 odd) {
+  alignas(64) static constexpr std::uint16_t kOrder[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                           21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                           11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder), one_after_other(even, odd));
 }
 
 /// 2^x for x up to 126, within 3e-7 of it; 0 for minus infinity, NaN for NaN. On the part of x behind the

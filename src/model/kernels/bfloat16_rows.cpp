@@ -10,19 +10,23 @@ namespace safetylock {
 #if defined(__x86_64__)
 namespace {
 
-constexpr std::int64_t kLanes = 16;
+constexpr std::int64_t kAtOnce = 32;
 
-/// The first n of sixteen values, or all of them.
-SAFETYLOCK_BFLOAT16_INLINE __mmask16 first_of(std::int64_t n) {
-  return static_cast<__mmask16>(n < kLanes ? (1U << n) - 1 : 0xffffU);
+/// The first n of 32 values, or all of them.
+SAFETYLOCK_BFLOAT16_INLINE __mmask32 first_of(std::int64_t n) {
+  return n < kAtOnce ? (1U << n) - 1 : ~0U;
 }
 
-SAFETYLOCK_BFLOAT16_INLINE __m512 load(const at::BFloat16* from, __mmask16 some) {
-  return widened(_mm256_maskz_loadu_epi16(some, from));
+SAFETYLOCK_BFLOAT16_INLINE Apart load(const at::BFloat16* from, __mmask32 some) {
+  return apart(_mm512_maskz_loadu_epi16(some, from));
 }
 
-SAFETYLOCK_BFLOAT16_INLINE void store(at::BFloat16* to, __mmask16 some, __m512 values) {
-  _mm256_mask_storeu_epi16(to, some, std::bit_cast<__m256i>(_mm512_cvtneps_pbh(values)));
+SAFETYLOCK_BFLOAT16_INLINE void store(at::BFloat16* to, __mmask32 some, __m512 even, __m512 odd) {
+  _mm512_mask_storeu_epi16(to, some, side_by_side(even, odd));
+}
+
+SAFETYLOCK_BFLOAT16_INLINE Apart rounded(__m512 even, __m512 odd) {
+  return apart(side_by_side(even, odd));
 }
 
 }  // namespace
@@ -35,50 +39,58 @@ bool has_bfloat16_rows() {
 
 [[SAFETYLOCK_BFLOAT16_LANES]] void add_bfloat16_row(const at::BFloat16* x, const at::BFloat16* added,
                                                     at::BFloat16* sum, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const __mmask16 some = first_of(n - i);
-    store(sum + i, some, load(x + i, some) + load(added + i, some));
+  for (std::int64_t i = 0; i < n; i += kAtOnce) {
+    const __mmask32 some = first_of(n - i);
+    const Apart a = load(x + i, some), b = load(added + i, some);
+    store(sum + i, some, a.even + b.even, a.odd + b.odd);
   }
 }
 
 [[SAFETYLOCK_BFLOAT16_LANES]] void normalise_bfloat16_row(const at::BFloat16* x, const at::BFloat16* weight,
                                                           at::BFloat16* out, std::int64_t n, float eps,
                                                           bool unit_offset) {
-  __m512 squares[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-  for (std::int64_t i = 0; i < n; i += 2 * kLanes) {
-    const __m512 a = load(x + i, first_of(n - i));
-    squares[0] += a * a;
-    if (i + kLanes >= n) break;
-    const __m512 b = load(x + i + kLanes, first_of(n - i - kLanes));
-    squares[1] += b * b;
+  Apart squares = apart(_mm512_setzero_si512());
+  for (std::int64_t i = 0; i < n; i += kAtOnce) {
+    const Apart a = load(x + i, first_of(n - i));
+    squares.even += a.even * a.even;
+    squares.odd += a.odd * a.odd;
   }
-  const float mean = _mm512_reduce_add_ps(squares[0] + squares[1]) / static_cast<float>(n);
+  const float mean = _mm512_reduce_add_ps(squares.even + squares.odd) / static_cast<float>(n);
   const __m512 scale = _mm512_set1_ps(1.0F / std::sqrt(mean + eps));
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const __mmask16 some = first_of(n - i);
-    const __m512 scaled = load(x + i, some) * scale, w = load(weight + i, some);
-    store(out + i, some, unit_offset ? scaled * (1.0F + w) : as_bfloat16(scaled) * w);
+  for (std::int64_t i = 0; i < n; i += kAtOnce) {
+    const __mmask32 some = first_of(n - i);
+    const Apart a = load(x + i, some), w = load(weight + i, some);
+    const __m512 even = a.even * scale, odd = a.odd * scale;
+    if (unit_offset) {
+      store(out + i, some, even * (1.0F + w.even), odd * (1.0F + w.odd));
+    } else {
+      const Apart scaled = rounded(even, odd);
+      store(out + i, some, scaled.even * w.even, scaled.odd * w.odd);
+    }
   }
 }
 
 [[SAFETYLOCK_BFLOAT16_LANES]] void rotate_bfloat16_pairs(at::BFloat16* first, at::BFloat16* second,
                                                          const at::BFloat16* cos, const at::BFloat16* sin,
                                                          std::int64_t half) {
-  for (std::int64_t i = 0; i < half; i += kLanes) {
-    const __mmask16 some = first_of(half - i);
-    const __m512 a = load(first + i, some), b = load(second + i, some);
-    const __m512 c = load(cos + i, some), s = load(sin + i, some);
-    store(first + i, some, as_bfloat16(a * c) - as_bfloat16(b * s));
-    store(second + i, some, as_bfloat16(b * c) + as_bfloat16(a * s));
+  for (std::int64_t i = 0; i < half; i += kAtOnce) {
+    const __mmask32 some = first_of(half - i);
+    const Apart a = load(first + i, some), b = load(second + i, some);
+    const Apart c = load(cos + i, some), s = load(sin + i, some);
+    const Apart ac = rounded(a.even * c.even, a.odd * c.odd), bs = rounded(b.even * s.even, b.odd * s.odd);
+    const Apart bc = rounded(b.even * c.even, b.odd * c.odd), as = rounded(a.even * s.even, a.odd * s.odd);
+    store(first + i, some, ac.even - bs.even, ac.odd - bs.odd);
+    store(second + i, some, bc.even + as.even, bc.odd + as.odd);
   }
 }
 
 [[SAFETYLOCK_BFLOAT16_LANES]] void gate_bfloat16_row(const at::BFloat16* gates, const at::BFloat16* ups,
                                                      at::BFloat16* out, std::int64_t n, bool gelu) {
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const __mmask16 some = first_of(n - i);
-    const __m512 act = as_bfloat16(activated(load(gates + i, some), gelu));
-    store(out + i, some, act * load(ups + i, some));
+  for (std::int64_t i = 0; i < n; i += kAtOnce) {
+    const __mmask32 some = first_of(n - i);
+    const Apart gate = load(gates + i, some), up = load(ups + i, some);
+    const Apart act = rounded(activated(gate.even, gelu), activated(gate.odd, gelu));
+    store(out + i, some, act.even * up.even, act.odd * up.odd);
   }
 }
 

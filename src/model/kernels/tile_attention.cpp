@@ -178,8 +178,7 @@ SAFETYLOCK_KERNEL void weigh(const Sight<1>& sight, std::int64_t key, const floa
       if constexpr (!kAll) x = _mm512_maskz_mov_ps(seen(sight, r, key + half * kLanes), x);
     }
     sums[r] += pair[0] + pair[1];
-    _mm512_store_si512(weights + r * kTileDepth,
-                       std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(pair[1], pair[0])));
+    _mm512_store_si512(weights + r * kTileDepth, one_after_other(pair[0], pair[1]));
 #pragma GCC unroll 16
     for (int step = r * Steps::kSteps / kLanes; step < (r + 1) * Steps::kSteps / kLanes; ++step)
       steps.take(step);
@@ -221,9 +220,9 @@ template <int kTiles>
     at::BFloat16* const to = places.next() + d;
 #pragma GCC unroll 2
     for (std::int64_t i = 0; i < kTiles / 2; ++i) {
-      const auto both = _mm512_cvtne2ps_pbh(_mm512_load_ps(sums[r][2 * i + 1]) * factor,
-                                            _mm512_load_ps(sums[r][2 * i]) * factor);
-      _mm512_mask_storeu_epi16(to + i * kTileDepth, masks[i], std::bit_cast<__m512i>(both));
+      _mm512_mask_storeu_epi16(to + i * kTileDepth, masks[i],
+                               one_after_other(_mm512_load_ps(sums[r][2 * i]) * factor,
+                                               _mm512_load_ps(sums[r][2 * i + 1]) * factor));
     }
   }
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "model/kernels/gated_lanes.h"
 #include "model/kernels/tile_linear.h"
@@ -25,22 +24,13 @@ struct GateWriter {
   [[SAFETYLOCK_AVX512]] void write(const MadeSums& made, std::int64_t step) const;
 };
 
-/// Rounded values of two vectors, sixteen of each, of which those at even places and those at odd ones are
-/// made vectors: rounding two at once costs as much as one, and this order needs no shuffle.
-struct Rounded {
-  __m512 even, odd;  // eight of the first, eight of the second
-
-  SAFETYLOCK_KERNEL Rounded(__m512i both)
-      : even(_mm512_castsi512_ps(_mm512_slli_epi32(both, 16))),
-        odd(_mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(-65536)))) {}
-};
-
-SAFETYLOCK_KERNEL Rounded rounded(const float* first, const float* second) {
-  return {std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(_mm512_load_ps(second), _mm512_load_ps(first)))};
+/// Sixteen rows of a feature and of the next one, rounded: eight of each in either vector.
+SAFETYLOCK_KERNEL Apart two_features(const float* sums) {
+  return apart(one_after_other(_mm512_load_ps(sums), _mm512_load_ps(sums + kTileSide)));
 }
 
-/// For 16 rows, act(gate) * up of two features side by side, from vectors as those of Rounded.
-SAFETYLOCK_KERNEL __m512i side_by_side(__m512 even, __m512 odd) {
+/// Rounded, each row's two features side by side.
+SAFETYLOCK_KERNEL __m512i row_by_row(__m512 even, __m512 odd) {
   alignas(64) static constexpr auto kOrder = [] {
     std::array<std::uint16_t, 32> order{};
     for (size_t row = 0; row < 16; ++row) {
@@ -49,8 +39,7 @@ SAFETYLOCK_KERNEL __m512i side_by_side(__m512 even, __m512 odd) {
     }
     return order;
   }();
-  const auto both = std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-  return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder.data()), both);
+  return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder.data()), one_after_other(even, odd));
 }
 
 /// Two features of a block of rows.
@@ -59,10 +48,10 @@ SAFETYLOCK_KERNEL __m512i side_by_side(__m512 even, __m512 odd) {
   const std::int64_t block = step / kPairs, pair = step % kPairs, feature = made.column + 2 * pair;
   const float *const gates = made.at(block) + 2 * pair * kTileSide, *const ups =
                                                                         gates + kTileSide * kTileSide;
-  const Rounded gate = rounded(gates, gates + kTileSide), up = rounded(ups, ups + kTileSide);
-  const Rounded act(interleaved(activated(gate.even, gelu), activated(gate.odd, gelu)));
+  const Apart gate = two_features(gates), up = two_features(ups);
+  const Apart act = apart(side_by_side(activated(gate.even, gelu), activated(gate.odd, gelu)));
   _mm512_store_si512(to.at(made.block + block, feature / kTileDepth) + feature % kTileDepth / 2 * kTileSide,
-                     side_by_side(act.even * up.even, act.odd * up.odd));
+                     row_by_row(act.even * up.even, act.odd * up.odd));
 }
 
 }  // namespace

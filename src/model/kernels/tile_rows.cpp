@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "model/kernels/bfloat16_lanes.h"
 #include "model/kernels/lane_transpose.h"
 #include "model/kernels/rms_norm.h"
 
@@ -24,22 +25,13 @@ using Lanes = float __attribute__((vector_size(64)));
   std::memcpy(to, pairs, sizeof pairs);
 }
 
-/// The first, or second, of two values side by side in 32 bits.
-[[SAFETYLOCK_AVX512, gnu::always_inline]] inline __m512 first_of_pairs(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
-}
-[[SAFETYLOCK_AVX512, gnu::always_inline]] inline __m512 second_of_pairs(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
-}
-
 /// sums += those `bytes` of y, rounded.
 [[SAFETYLOCK_AVX512, gnu::always_inline]] inline void add_pairs(const at::BFloat16* y, std::size_t bytes,
                                                                 Lanes& sums) {
   __m512i there = _mm512_setzero_si512();
   std::memcpy(&there, y, bytes);
-  const auto pairs = std::bit_cast<__m512i>(sums);
-  sums = std::bit_cast<Lanes>(interleaved(first_of_pairs(there) + first_of_pairs(pairs),
-                                          second_of_pairs(there) + second_of_pairs(pairs)));
+  const Apart old = apart(there), added = apart(std::bit_cast<__m512i>(sums));
+  sums = std::bit_cast<Lanes>(side_by_side(old.even + added.even, old.odd + added.odd));
 }
 
 /// Sums [16 kColumns columns][16 rows of x] to y[rows][16 kColumns columns]. Two columns of a row, rounded,
@@ -58,7 +50,7 @@ template <int kColumns, bool kBiased, bool kAdds>
       even += static_cast<float>(p.bias[column + 2 * c]);
       odd += static_cast<float>(p.bias[column + 2 * c + 1]);
     }
-    pairs[c] = std::bit_cast<Lanes>(interleaved(even, odd));
+    pairs[c] = std::bit_cast<Lanes>(side_by_side(even, odd));
   }
   transpose(pairs);
   const std::int64_t rows = std::min(kTileSide, p.rows - row);

@@ -5,7 +5,6 @@
 #define SAFETYLOCK_TILES
 #include <immintrin.h>
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -38,16 +37,6 @@ class Tiles {
   Tiles(const Tiles&) = delete;
   Tiles& operator=(const Tiles&) = delete;
 };
-
-/// Two vectors, rounded, side by side: 32 bits of one value each. Two columns of sums are so a row of a right
-/// factor.
-[[SAFETYLOCK_AVX512, gnu::always_inline]] inline __m512i interleaved(__m512 even, __m512 odd) {
-  alignas(64) static constexpr std::uint16_t kOrder[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
-                                                           21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
-                                                           11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  const auto both = std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-  return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder), both);
-}
 
 }  // namespace safetylock
 #endif
