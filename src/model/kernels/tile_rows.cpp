@@ -60,6 +60,7 @@ template <int kColumns, bool kBiased, bool kAdds>
     at::BFloat16* const y = p.y + (row + r) * p.out + column;
     if constexpr (kAdds) add_pairs(y, 4 * kPairs, pairs[r]);
     std::memcpy(y, &pairs[r], 4 * kPairs);
+    ask_for_line(y + 2 * kTileSide);  // the next columns'
   }
 }
 
