@@ -50,8 +50,9 @@ SAFETYLOCK_KERNEL __m512i row_by_row(__m512 even, __m512 odd) {
                                                                         gates + kTileSide * kTileSide;
   const Apart gate = two_features(gates), up = two_features(ups);
   const Apart act = apart(side_by_side(activated(gate.even, gelu), activated(gate.odd, gelu)));
-  _mm512_store_si512(to.at(made.block + block, feature / kTileDepth) + feature % kTileDepth / 2 * kTileSide,
-                     row_by_row(act.even * up.even, act.odd * up.odd));
+  float* const there = to.at(made.block + block, feature / kTileDepth) + feature % kTileDepth / 2 * kTileSide;
+  _mm512_store_si512(there, row_by_row(act.even * up.even, act.odd * up.odd));
+  ask_for_line(there + kTileSide / 2 * kTileSide);  // the next features'
 }
 
 }  // namespace

@@ -41,8 +41,8 @@ struct TileWeights {
 
 /// Asks for a line in the second-level cache. Not by __builtin_prefetch, for which g++ 12 takes a function
 /// that does nothing else to have no effect, and leaves its calls out.
-[[gnu::always_inline]] inline void ask_for_line(const at::BFloat16* at) {
-  asm volatile("prefetcht1 %0" : : "m"(*at));
+[[gnu::always_inline]] inline void ask_for_line(const void* at) {
+  asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(at)));
 }
 
 /// How far ahead of the sums weights are asked for, along their rows and from the end of these at the next
