@@ -79,7 +79,7 @@ class SegmentAttention : public testing::TestWithParam<InstructionSet> {
 
 // Head counts and sizes that no vector and no tile divides, windows shorter and longer than a block, a cap.
 TEST_P(SegmentAttention, EqualsTheFormula) {
-  for (const Shape shape : {Shape{1, 1, 2}, {9, 3, 64}, {12, 2, 128}, {7, 1, 80}, {4, 4, 24}}) {
+  for (const Shape shape : {Shape{1, 1, 2}, {9, 3, 64}, {12, 2, 128}, {7, 1, 80}, {4, 4, 24}, {2, 1, 256}}) {
     for (const auto& [dtype, tolerance] :
          {std::pair{at::kFloat, 2e-6}, {at::kBFloat16, 0.012}, {at::kHalf, 0.001}}) {
       const Inputs in = inputs_of(shape, dtype);
@@ -149,6 +149,35 @@ TEST_P(SegmentAttention, SurvivesExtremeScores) {
     EXPECT_TRUE(at::equal(out[0], at::zeros({1, 4}, options)));
     EXPECT_TRUE(at::equal(out[1], at::full({1, 4}, 7.0F, options)));
     EXPECT_TRUE(at::equal(out[2], at::full({1, 4}, 7.0F, options)));
+  }
+}
+
+// Scores far larger than those of all keys before, for some queries alone: these find it, and the others do
+// not feel that.
+TEST_P(SegmentAttention, FindsTheLargestScoreWhereverItIs) {
+  constexpr std::int64_t kTokens = 100, kLoud = 70;
+  const ScoreRule rule{.scale = 1.0F};
+  for (const std::int64_t D : {24, 64, 128}) {
+    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-5}, {at::kBFloat16, 0.012}}) {
+      at::manual_seed(5);
+      const at::TensorOptions options = at::TensorOptions().dtype(dtype);
+      const at::Tensor qkv = at::randn({kTokens, 3, D}, options);
+      qkv.select(1, 0).div_(16);  // queries, of which every second one sees that key with 150 more
+      qkv.slice(0, 0, kTokens, 2).select(1, 0).select(1, 0).fill_(15);
+      qkv.slice(0, 1, kTokens, 2).select(1, 0).select(1, 0).fill_(0);
+      qkv[kLoud][1][0] = 10;
+      const Inputs in{.q = qkv.narrow(1, 0, 1),
+                      .kv = {.keys = qkv.narrow(1, 1, 1),
+                             .values = qkv.narrow(1, 2, 1),
+                             .cached_keys = {},
+                             .cached_values = {}},
+                      .segments = {{.begin = 0, .length = kTokens, .earlier = {}}}};
+      const at::Tensor found = attend(in, 0, rule).clone();
+      EXPECT_LT(test::relative_difference(found, reference(in, 0, rule)), tolerance) << D << " " << dtype;
+      qkv[kLoud][1][0] = 0;
+      const auto others = [&](const at::Tensor& all) { return all.slice(0, 1, kTokens, 2); };
+      EXPECT_TRUE(at::equal(others(found), others(attend(in, 0, rule)))) << D << " " << dtype;
+    }
   }
 }
 

@@ -92,8 +92,9 @@ SAFETYLOCK_KERNEL __mmask16 seen(const Sight<1>& sight, int r, std::int64_t key)
                                       keys, _mm512_set1_epi32(sight.first[0][r]));
 }
 
-SAFETYLOCK_KERNEL bool all_seen(const Sight<1>& sight, std::int64_t key, std::int64_t n) {
-  return key >= sight.all_from && key + n <= sight.all_until;
+/// Whether all rows see the 32 keys from `key` on.
+SAFETYLOCK_KERNEL bool all_seen(const Sight<1>& sight, std::int64_t key) {
+  return key >= sight.all_from && key + kTileDepth <= sight.all_until;
 }
 
 /// Scores of 32 keys, capped.
@@ -351,15 +352,12 @@ void TileAttention::add_all_values(const TileRows& rows, std::int64_t d) const {
   store(largest[0] * scale_, reference);
 }
 
-/// Of 32 keys which all rows see, if there are such.
+/// Of 32 keys of which all rows see some; but where the window is shorter than these rows a row may see none,
+/// and has to begin anew.
 void TileAttention::find_first_reference(TileRows& rows) const {
-  const std::int64_t seen = rows.sight.all_from, from = seen / kTileDepth * kTileDepth;
-  if (seen < rows.sight.all_until) {
-    find_reference(rows, from, from + kTileDepth, rows.reference);
-    rows.begun = from == rows.from && group_.rule.softcap <= 0;
-  } else {
-    find_reference(rows, rows.from, rows.until, rows.reference);
-  }
+  const std::int64_t from = rows.sight.all_from / kTileDepth * kTileDepth;
+  find_reference(rows, from, from + kTileDepth, rows.reference);
+  rows.begun = from == rows.from && group_.rule.softcap <= 0;
 }
 
 /// The weights of all keys and their sums; and the sums over the first values, in the tiles. kDeep: as in
@@ -374,7 +372,7 @@ template <int kDeep>
   const auto* before = reinterpret_cast<const Value*>(kNoWeights);
   const Value* values_before = values_ + rows.from * depth_;
   for (std::int64_t key = rows.from, i = 0; key < rows.until; key += kTileDepth, i = 1 - i) {
-    const bool all = all_seen(rows.sight, key, kTileDepth), more = key + kTileDepth < rows.until;
+    const bool all = all_seen(rows.sight, key), more = key + kTileDepth < rows.until;
     float *const scores = rows.scores + i * 2 * kTileSums, *const next =
                                                                rows.scores + (1 - i) * 2 * kTileSums;
     Value* const weights = weights_ + key * kTileSide;

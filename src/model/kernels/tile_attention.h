@@ -13,8 +13,8 @@ namespace safetylock {
 /// Keys and values of one group, packed, and blocks of its queries. A row of the left factor is a query, so
 /// that its scores lie side by side, and so do its weights, which are the left factor of the values' product.
 /// While vectors turn scores of 32 keys to weights, the tiles make the next 32 keys' scores. No score waits
-/// for the largest of all keys: the largest of the first 32 serves as well, but where others are so much
-/// larger that weights overflow, which begin anew.
+/// for the largest of all keys: the largest of the first 32 serves as well. Rows that later find one so much
+/// larger that their weights overflow begin anew.
 class TileAttention {
  public:
   using Value = at::BFloat16;
