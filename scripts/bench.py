@@ -522,7 +522,7 @@ def main():
     parser.add_argument("--model", choices=MODELS, default="smollm2")
     parser.add_argument("--dtype", choices=DTYPES, action="append", help="of extraction, generation and llama_cpp (default: both)")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pairs", type=int, default=100, help="for extraction")
+    parser.add_argument("--pairs", type=int, default=40, help="for extraction; few enough for one pass")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     cache = pathlib.Path(os.environ.get("SAFETYLOCK_CACHE", pathlib.Path.home() / ".cache" / "safetylock"))
     parser.add_argument("--llama-batched-bench", type=pathlib.Path, default=cache / "engines" / "llama-batched-bench",

@@ -287,10 +287,14 @@ class Bench {
         const LayerWeights& l = layers->next();
         PackedWeights& w =
             packed_.emplace_back(PackedWeights{.plain = {l.qkv, l.o_proj, l.gate_up, l.down}, .packed = {}});
-        for (const at::Tensor& plain : w.plain) {
-          torch::jit::Stack stack{plain, tokens};
-          pack.callBoxed(&stack);
-          w.packed.push_back(stack.front().toTensor());
+        try {
+          for (const at::Tensor& plain : w.plain) {
+            torch::jit::Stack stack{plain, tokens};
+            pack.callBoxed(&stack);
+            w.packed.push_back(stack.front().toTensor());
+          }
+        } catch (const c10::Error&) {
+          w.packed.clear();  // oneDNN packs no bfloat16 for a processor without AVX-512
         }
       }
     }
@@ -306,6 +310,7 @@ class Bench {
     };
     const double plain =
         all([](const at::Tensor& x, const PackedWeights& w, size_t i) { at::mm(x, w.plain[i].t()); });
+    if (packed_.front().packed.empty()) return {{"plain", plain}, {"seconds", plain}};
     const double packed = all([&](const at::Tensor& x, const PackedWeights& w, size_t i) {
       torch::jit::Stack stack{
           x, w.packed[i], c10::IValue(), "none", c10::List<std::optional<at::Scalar>>(), c10::IValue()};
