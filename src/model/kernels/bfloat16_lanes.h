@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -17,6 +18,11 @@
 #define SAFETYLOCK_BFLOAT16_INLINE [[SAFETYLOCK_BFLOAT16_LANES, gnu::always_inline]] inline
 
 namespace safetylock {
+
+/// The first n of 32 values: none where n is not positive, all where it is greater.
+constexpr __mmask32 first_of_32(std::int64_t n) {
+  return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(n, 0, 32)) - 1);
+}
 
 /// 32 values that lie side by side, as two vectors: those at even places and those at odd ones. Taken apart
 /// so they need no shuffle, and rounding two vectors costs what rounding one does.

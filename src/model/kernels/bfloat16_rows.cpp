@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::int64_t kAtOnce = 32;
 
-/// The first n of 32 values, or all of them.
-SAFETYLOCK_BFLOAT16_INLINE __mmask32 first_of(std::int64_t n) {
-  return n < kAtOnce ? (1U << n) - 1 : ~0U;
-}
-
 SAFETYLOCK_BFLOAT16_INLINE Apart load(const at::BFloat16* from, __mmask32 some) {
   return apart(_mm512_maskz_loadu_epi16(some, from));
 }
@@ -40,7 +35,7 @@ bool has_bfloat16_rows() {
 [[SAFETYLOCK_BFLOAT16_LANES]] void add_bfloat16_row(const at::BFloat16* x, const at::BFloat16* added,
                                                     at::BFloat16* sum, std::int64_t n) {
   for (std::int64_t i = 0; i < n; i += kAtOnce) {
-    const __mmask32 some = first_of(n - i);
+    const __mmask32 some = first_of_32(n - i);
     const Apart a = load(x + i, some), b = load(added + i, some);
     store(sum + i, some, a.even + b.even, a.odd + b.odd);
   }
@@ -51,14 +46,14 @@ bool has_bfloat16_rows() {
                                                           bool unit_offset) {
   Apart squares = apart(_mm512_setzero_si512());
   for (std::int64_t i = 0; i < n; i += kAtOnce) {
-    const Apart a = load(x + i, first_of(n - i));
+    const Apart a = load(x + i, first_of_32(n - i));
     squares.even += a.even * a.even;
     squares.odd += a.odd * a.odd;
   }
   const float mean = _mm512_reduce_add_ps(squares.even + squares.odd) / static_cast<float>(n);
   const __m512 scale = _mm512_set1_ps(1.0F / std::sqrt(mean + eps));
   for (std::int64_t i = 0; i < n; i += kAtOnce) {
-    const __mmask32 some = first_of(n - i);
+    const __mmask32 some = first_of_32(n - i);
     const Apart a = load(x + i, some), w = load(weight + i, some);
     const __m512 even = a.even * scale, odd = a.odd * scale;
     if (unit_offset) {
@@ -74,7 +69,7 @@ bool has_bfloat16_rows() {
                                                          const at::BFloat16* cos, const at::BFloat16* sin,
                                                          std::int64_t half) {
   for (std::int64_t i = 0; i < half; i += kAtOnce) {
-    const __mmask32 some = first_of(half - i);
+    const __mmask32 some = first_of_32(half - i);
     const Apart a = load(first + i, some), b = load(second + i, some);
     const Apart c = load(cos + i, some), s = load(sin + i, some);
     const Apart ac = rounded(a.even * c.even, a.odd * c.odd), bs = rounded(b.even * s.even, b.odd * s.odd);
@@ -87,7 +82,7 @@ bool has_bfloat16_rows() {
 [[SAFETYLOCK_BFLOAT16_LANES]] void gate_bfloat16_row(const at::BFloat16* gates, const at::BFloat16* ups,
                                                      at::BFloat16* out, std::int64_t n, bool gelu) {
   for (std::int64_t i = 0; i < n; i += kAtOnce) {
-    const __mmask32 some = first_of(n - i);
+    const __mmask32 some = first_of_32(n - i);
     const Apart gate = load(gates + i, some), up = load(ups + i, some);
     const Apart act = rounded(activated(gate.even, gelu), activated(gate.odd, gelu));
     store(out + i, some, act.even * up.even, act.odd * up.odd);

@@ -42,11 +42,6 @@ constexpr std::uint32_t lowest(std::int64_t n) {
   return (1U << std::clamp<std::int64_t>(n, 0, kTileSide)) - 1;
 }
 
-/// As lowest, of 32.
-constexpr __mmask32 first_of_32(std::int64_t n) {
-  return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(n, 0, kTileDepth)) - 1);
-}
-
 /// n rows of D values that count as 32 of as many as wanted: all others are 0.
 struct FewRows {
   const at::BFloat16* rows[kTileDepth];
